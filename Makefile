@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard example-orders test test-tls test-acl test-tls-acl test-cluster test-monitoring test-browser test-postgres screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo dashboard example-orders example-services test test-tls test-acl test-tls-acl test-cluster test-monitoring test-browser test-postgres screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,metrics,opentelemetry,tls-rustls,tower
@@ -26,6 +26,9 @@ dashboard: ## A living dashboard in a browser; LEFT=1: of what the demo has left
 
 example-orders: ## An order service with PostgreSQL, in two processes that are killed; it checks its sums at the end
 	@$(with_redis) $(with_postgres) cargo run --release --package oxcart-postgres --example orders
+
+example-services: ## An order flow over three services that are killed, with all that is between services; it checks itself at the end
+	@$(with_redis) cargo run --release --package services
 
 test: ## Every test: unit, integration, documentation, the short fault battery
 	@$(with_redis) $(with_postgres) $(call tests,--workspace $(features))

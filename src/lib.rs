@@ -326,6 +326,7 @@ pub use crate::worker::Worker;
 pub use crate::worker::batch::Batch;
 pub use crate::worker::batch::batched::{Batched, Pending};
 pub use crate::worker::batch::handler::BatchHandler;
+pub use crate::worker::breaker::BreakerMiddleware;
 pub use crate::worker::builder::WorkerBuilder;
 pub use crate::worker::context::Context;
 pub use crate::worker::control::WorkerControl;

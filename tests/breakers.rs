@@ -4,6 +4,8 @@
 
 #[path = "breakers/basics.rs"]
 mod basics;
+#[path = "breakers/declared.rs"]
+mod declared;
 #[path = "breakers/outage.rs"]
 mod outage;
 mod support;

@@ -1,6 +1,6 @@
 //! A firewall that forgets connections on which nothing goes for a while: what is sent on them later is swallowed, and nobody is told.
 //!
-//! `FIREWALL=full` waits for longer.
+//! `FIREWALL=full` waits for longer, `FIREWALL=hour` lets a worker be idle for an hour.
 
 mod support;
 
@@ -26,8 +26,12 @@ async fn behind_a_firewall(forgets: Duration) -> (Server, Queue, Proxy, Queue) {
     (server, direct, proxy, walled)
 }
 
+fn is_form(name: &str) -> bool {
+    std::env::var("FIREWALL").is_ok_and(|form| form == name)
+}
+
 fn is_full() -> bool {
-    std::env::var("FIREWALL").is_ok_and(|form| form == "full")
+    is_form("full")
 }
 
 /// Its connections are never silent for so long, so they stay, and there is no trouble.
@@ -37,7 +41,12 @@ async fn g9_an_idle_worker_is_not_forgotten() {
     let scene = Scene::new();
     let (builder, events) = watched(worker(&walled, &scene));
     let worker = run(builder);
-    let rounds = if is_full() { 12 } else { 2 };
+    // Each is a third of a second longer than the one before it.
+    let rounds = match (is_form("hour"), is_full()) {
+        (true, _) => 118,
+        (_, true) => 12,
+        _ => 2,
+    };
     for round in 0..rounds {
         let (made, forgotten) = (proxy.connections(), proxy.forgotten());
         // Not always at the same point of a wait.

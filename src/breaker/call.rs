@@ -81,11 +81,7 @@ impl Breaker {
         E: Display,
         Called: Future<Output = Result<T, E>>,
     {
-        let probe = self.permit().await.map_err(BreakerError::Open)?;
-        let mut under_way = UnderWay {
-            breaker: self,
-            probe,
-        };
+        let under_way = self.begin().await.map_err(BreakerError::Open)?;
         let called = match self.time_limit {
             None => Ok(call().await),
             Some(limit) => timeout(limit, call()).await.map_err(|_| limit),
@@ -108,12 +104,24 @@ impl Breaker {
                 (BreakerError::TimedOut(limit), why)
             }
         };
-        // Each refused call is told it.
-        let why: String = why.chars().take(WHY_MAX).collect();
         match under_way.failed(&why).await {
             None => Err(error),
-            Some(wait_ms) => Err(BreakerError::Open(self.open(wait_ms, why))),
+            Some(open) => Err(BreakerError::Open(open)),
         }
+    }
+
+    /// Begins a call, if it may go.
+    pub(crate) async fn begin(&self) -> Result<UnderWay<'_>, BreakerOpen> {
+        let probe = self.permit().await?;
+        Ok(UnderWay {
+            breaker: self,
+            probe,
+        })
+    }
+
+    /// How long a call may take.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.time_limit
     }
 
     fn open(&self, wait_ms: u64, why: String) -> BreakerOpen {
@@ -146,10 +154,8 @@ impl Breaker {
             _ => self.known.forget(),
         }
         let (changed, is_first, why) = (permitted.changed, permitted.is_first, permitted.why);
-        // A job that waits is told so, whatever else there is to do.
-        if changed.is_some() || is_first {
-            self.heard(changed, is_first, &why).await;
-        }
+        self.heard(changed, &why);
+        self.list_soon(is_first);
         match permitted.may {
             May::Closed | May::Pass => Ok(0),
             May::Probe(number) => Ok(number),
@@ -172,7 +178,8 @@ impl Breaker {
                 if counted.changed.is_some() || counted.wait_ms.is_some() {
                     self.known.forget();
                 }
-                self.heard(counted.changed, counted.is_first, why).await;
+                self.heard(counted.changed, why);
+                self.list_soon(counted.is_first);
             }
             Err(trouble) => {
                 self.is_unknown("a breaker does not know how a call ended", trouble);
@@ -186,15 +193,15 @@ impl Breaker {
     }
 }
 
-/// A call that is under way.
-struct UnderWay<'a> {
+/// A call that is under way. Dropped, it counts neither as a failure nor as a success.
+pub(crate) struct UnderWay<'a> {
     breaker: &'a Breaker,
     /// Its number, as long as it has not told how it ended; otherwise 0.
     probe: u64,
 }
 
 impl UnderWay<'_> {
-    async fn went_well(&mut self) {
+    pub(crate) async fn went_well(mut self) {
         if self.probe == 0 {
             return self.breaker.known.succeeded(1);
         }
@@ -203,11 +210,14 @@ impl UnderWay<'_> {
         self.probe = 0;
     }
 
-    /// Returns after how many ms its job may ask again, if the failure is not counted.
-    async fn failed(&mut self, why: &str) -> Option<u64> {
-        let told = self.breaker.tell(End::Failed, self.probe, why).await;
+    /// Says when its job may ask again, if the failure is not to be one of its job.
+    pub(crate) async fn failed(mut self, why: &str) -> Option<BreakerOpen> {
+        // Each refused call is told it.
+        let why: String = why.chars().take(WHY_MAX).collect();
+        let told = self.breaker.tell(End::Failed, self.probe, &why).await;
         self.probe = 0;
-        told.ok()?.wait_ms
+        let wait_ms = told.ok()?.wait_ms?;
+        Some(self.breaker.open(wait_ms, why))
     }
 }
 

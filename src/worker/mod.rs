@@ -5,6 +5,7 @@ pub(crate) mod advance_call;
 pub(crate) mod any_handler;
 pub(crate) mod attempt;
 pub(crate) mod batch;
+pub(crate) mod breaker;
 pub(crate) mod builder;
 pub(crate) mod cancel_requests;
 mod children;
