@@ -12,6 +12,8 @@ use super::{Rig, completed, job, on_both};
 use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::job::outcome::{DeadReason, Outcome};
+use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::advance::Claimed;
 use crate::store::get::Get;
 use crate::store::remove::Remove;
@@ -172,6 +174,21 @@ fn a_job_is_kept_as_long_as_a_caller_reads_its_replies(mut rig: Rig) {
     rig.trim();
     assert_eq!(rig.replies("a", 1, 9, 99).watched, Some(Watched::Missing));
     assert_eq!(rig.size("attempts"), 0);
+    // One that moves on, because completed jobs are kept, does so from its last page on.
+    rig.set(QueueSettings::new().keep_completed(Retention::from_millis(86_400_000)));
+    rig.enqueue(&[job("b")]);
+    let claimed = rig.claim_one().unwrap();
+    rig.replies("b", 1, 9, 99);
+    rig.send_replies(&claimed, 1, &replies(["1", "2"]));
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
+    rig.wait(Duration::from_secs(45));
+    rig.replies("b", 1, 1, 99);
+    rig.wait(Duration::from_secs(45));
+    rig.trim();
+    assert_eq!((rig.size("kept"), rig.size("completed")), (1, 0));
+    rig.wait(Duration::from_secs(16));
+    rig.trim();
+    assert_eq!((rig.size("kept"), rig.size("completed")), (0, 1));
 }
 
 fn replies_stay_through_death_and_go_with_their_job(mut rig: Rig) {
