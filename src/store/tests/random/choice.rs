@@ -149,7 +149,7 @@ operations! {
     6 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
     6 Topic: topic::operation();
-    3 Breaker: breaker::operation();
+    3 Breaker: breaker::operations::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
     4 FarFlow: flows::far_operations::operation();

@@ -199,8 +199,13 @@ pub(super) fn look_at_breaker(redis: &mut InRedis, force: Force) -> Tried {
 }
 
 pub(super) fn permit(redis: &mut InRedis) -> Tried {
-    let (rules, succeeded) = (breaker_rules(), 2);
-    tried(redis, &Permit { rules, succeeded })
+    let (rules, succeeded, probe) = (breaker_rules(), 2, 7);
+    let permit = Permit {
+        rules,
+        succeeded,
+        probe,
+    };
+    tried(redis, &permit)
 }
 
 pub(super) fn call_ended(redis: &mut InRedis, ended: End, probe: u64) -> Tried {
