@@ -66,7 +66,7 @@ impl<J: Replies> JobHandle<J> {
     /// caller that starts again, and for another caller of the same job: each gets all replies.
     #[must_use = "nothing is read until it is awaited"]
     pub fn replies(&self) -> OpenReplies<J> {
-        OpenReplies::new(AwaitedJob::of_job(self.queue(), self.id()))
+        OpenReplies::new(AwaitedJob::of_job(self))
     }
 }
 
