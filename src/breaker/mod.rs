@@ -24,7 +24,9 @@ use crate::policy::breaker::{BreakerSettings, BreakerState, Rules};
 use crate::queue::audit::Audit;
 use crate::queue::setup::Setup;
 use crate::queue::{Queue, QueueInner};
+use crate::store;
 use crate::store::backend::Trouble;
+use crate::store::breaker::Force;
 use crate::store::delete::Delete;
 
 /// A breaker around the calls of something that may be down, such as a payment service: one for all processes that use its name. Made by
@@ -185,8 +187,21 @@ impl Breaker {
         self.inner.call(&Delete { all, lanes_ms }).await?;
         self.known.forget();
         self.inner.is_listed.store(false, Ordering::Relaxed);
-        let unregistered = self.inner.store.unregister().await;
-        unregistered.map_err(|trouble| {
+        let store = &self.inner.store;
+        let look = store::breaker::Breaker {
+            rules: self.rules,
+            force: Force::Nothing,
+            why: "",
+        };
+        let unlist = async {
+            store.unregister().await?;
+            // A call may have been made meanwhile.
+            match store.call(&look).await?.is_first {
+                true => Ok(()),
+                false => store.register().await,
+            }
+        };
+        unlist.await.map_err(|trouble| {
             let error = trouble.into_error(self.inner.store.address());
             error.within(format_args!("`delete` on the breaker `{}`", self.name()))
         })
