@@ -42,6 +42,7 @@ async fn events_reach_every_subscription_in_order() {
     let many = (1..=600).map(|order| orders.publish(Placed { order }));
     let published = orders.publish_many(many).await.unwrap();
     assert!(event.position < published[0].position);
+    assert!(event.is_new && published.iter().all(|event| event.is_new));
     assert!(
         published
             .windows(2)
