@@ -154,10 +154,8 @@ impl Breaker {
             _ => self.known.forget(),
         }
         let (changed, is_first, why) = (permitted.changed, permitted.is_first, permitted.why);
-        // A job that waits is told so, whatever else there is to do.
-        if changed.is_some() || is_first {
-            self.heard(changed, is_first, &why).await;
-        }
+        self.heard(changed, &why);
+        self.list_soon(is_first);
         match permitted.may {
             May::Closed | May::Pass => Ok(0),
             May::Probe(number) => Ok(number),
@@ -180,7 +178,8 @@ impl Breaker {
                 if counted.changed.is_some() || counted.wait_ms.is_some() {
                     self.known.forget();
                 }
-                self.heard(counted.changed, counted.is_first, why).await;
+                self.heard(counted.changed, why);
+                self.list_soon(counted.is_first);
             }
             Err(trouble) => {
                 self.is_unknown("a breaker does not know how a call ended", trouble);

@@ -133,7 +133,7 @@ impl Breaker {
         let found = self.inner.call(&look).await?;
         if forced.is_some() {
             self.known.forget();
-            self.heard(None, found.is_first, &why).await;
+            self.list().await;
         }
         Ok(BreakerInfo::new(found))
     }

@@ -9,6 +9,7 @@ mod known;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -23,6 +24,7 @@ use crate::policy::breaker::{BreakerSettings, BreakerState, Rules};
 use crate::queue::audit::Audit;
 use crate::queue::setup::Setup;
 use crate::queue::{Queue, QueueInner};
+use crate::store::backend::Trouble;
 use crate::store::delete::Delete;
 
 /// A breaker around the calls of something that may be down, such as a payment service: one for all processes that use its name. Made by
@@ -182,6 +184,7 @@ impl Breaker {
         let (all, lanes_ms) = (true, 1);
         self.inner.call(&Delete { all, lanes_ms }).await?;
         self.known.forget();
+        self.inner.is_listed.store(false, Ordering::Relaxed);
         let unregistered = self.inner.store.unregister().await;
         unregistered.map_err(|trouble| {
             let error = trouble.into_error(self.inner.store.address());
@@ -195,11 +198,29 @@ impl Breaker {
         Queue { inner }
     }
 
-    /// After a call that may have been the first, or have changed its state. Each change is heard of in one process.
-    async fn heard(&self, changed: Option<BreakerState>, is_first: bool, why: &str) {
-        if is_first && let Err(trouble) = self.inner.store.register().await {
+    /// Puts it on the list of breakers.
+    async fn list(&self) {
+        let registered = self.inner.store.register().await;
+        let is_refused = matches!(&registered, Err(Trouble::Refused(..)));
+        // What is refused once is refused each time.
+        let is_listed = registered.is_ok() || is_refused;
+        self.inner.is_listed.store(is_listed, Ordering::Relaxed);
+        if let Err(trouble) = registered {
             warn!(breaker = self.name(), %trouble, "the breaker is not on the list of breakers");
         }
+    }
+
+    /// The same on the side, unless this process has done so since the breaker was made. A process that dies before it does leaves that to the next one.
+    fn list_soon(&self, is_first: bool) {
+        if is_first || !self.inner.is_listed.swap(true, Ordering::Relaxed) {
+            let breaker = self.clone();
+            let store = &self.inner.store;
+            store.outlive_caller(async move { breaker.list().await });
+        }
+    }
+
+    /// Each change is heard of in one process.
+    fn heard(&self, changed: Option<BreakerState>, why: &str) {
         let Some(state) = changed else {
             return;
         };

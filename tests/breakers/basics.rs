@@ -83,6 +83,25 @@ async fn what_one_process_finds_out_holds_for_all() {
     assert_eq!(other.info().await.unwrap().state, BreakerState::Closed);
 }
 
+/// The process whose call was the first may have died before it put the breaker on the list.
+#[tokio::test]
+async fn a_breaker_comes_on_the_list_by_any_process() {
+    let server = Server::start();
+    let one = at(&server, quick()).await;
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let is_listed = async || oxcart.breakers().await.unwrap() == ["stripe"];
+    assert!(goes(&one).await);
+    eventually_async(LIMIT, is_listed).await;
+    assert_eq!(server.ask::<u64>(&["DEL", "oxcart:breakers"]), 1);
+    assert!(!is_listed().await);
+    assert!(goes(&at(&server, quick()).await).await);
+    eventually_async(LIMIT, is_listed).await;
+    one.delete().await.unwrap();
+    assert!(oxcart.breakers().await.unwrap().is_empty());
+    assert!(goes(&one).await);
+    eventually_async(LIMIT, is_listed).await;
+}
+
 /// A call that was under way when the breaker opened burns no attempt.
 #[tokio::test]
 async fn a_late_failure_is_not_counted() {

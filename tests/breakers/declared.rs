@@ -81,8 +81,8 @@ impl Case {
 
 #[tokio::test]
 async fn attempts_that_may_be_tried_again_open_it_and_no_others() {
-    let calls: [(fn() -> Call, u64, BreakerState); 6] = [
-        (|| Call::Down, 3, BreakerState::Open),
+    let calls = [
+        ((|| Call::Down) as fn() -> Call, 3, BreakerState::Open),
         (|| Call::Hangs, 3, BreakerState::Open),
         (|| Call::Declined, 0, BreakerState::Closed),
         (|| Call::Fine, 0, BreakerState::Closed),
