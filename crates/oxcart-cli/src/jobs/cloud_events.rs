@@ -53,16 +53,16 @@ async fn step(
 ) -> Result<Taken, Failed> {
     let masked = entries.iter().position(|entry| is_masked(&entry.value));
     let behind = masked.map(|at| entries.split_off(at));
-    let mut taken = together_or_alone(entries, send).await?;
+    let before = together_or_alone(entries, send).await?;
     let Some(masked) = behind.iter().flatten().next() else {
-        return Ok(taken);
+        return Ok(before);
     };
     let (line, id) = (masked.line, &masked.value.id);
     let trouble = Trouble::usage(format!(
         "line {line}: the secret fields of {id:?} are masked"
     ));
     Err(Failed {
-        before: std::mem::take(&mut taken),
+        before,
         trouble: trouble.hint("`oxcart job export --reveal` writes them"),
     })
 }

@@ -209,7 +209,7 @@ impl Words {
     fn with_so_far(&self, trouble: Trouble, sum: Taken) -> Trouble {
         let (done, past) = ((self.number)(sum.all()), self.past);
         let so_far = match trouble.exit {
-            Exit::Usage => format!("{done} before it {past}"),
+            Exit::Usage => format!("{past} before it: {done}"),
             _ => format!("{done} {past} before; the same command goes on"),
         };
         let hint = match &trouble.hint {
@@ -282,10 +282,11 @@ fn read(mut input: impl BufRead, name: &str, mut give: impl FnMut(Result<Text, T
             }
         }
         if is_first && text.trim_start().starts_with('[') {
-            let rest = input.take(ARRAY_BYTES_MAX).read_to_string(&mut text);
+            let mut array = text.into_bytes();
+            let rest = input.take(ARRAY_BYTES_MAX).read_to_end(&mut array);
             match rest.map_err(|error| cannot_read(line, &error)) {
                 Err(trouble) => give(trouble),
-                Ok(_) => in_array(&text, line).into_iter().all(give),
+                Ok(_) => in_array(array, line).into_iter().all(give),
             };
             return;
         }
@@ -298,7 +299,7 @@ fn read(mut input: impl BufRead, name: &str, mut give: impl FnMut(Result<Text, T
 }
 
 /// The values of an array that begins in this line. If it is none, there is nothing but the trouble.
-fn in_array(text: &str, first_line: u64) -> Vec<Result<Text, Trouble>> {
+fn in_array(text: Vec<u8>, first_line: u64) -> Vec<Result<Text, Trouble>> {
     if text.len() as u64 > ARRAY_BYTES_MAX {
         let mib = ARRAY_BYTES_MAX / 1024 / 1024;
         let trouble = Trouble::usage(format!("an array of more than {mib} MiB is not read"));
@@ -306,9 +307,12 @@ fn in_array(text: &str, first_line: u64) -> Vec<Result<Text, Trouble>> {
             trouble.hint("`jq -c '.[]'` makes a line of each object")
         )];
     }
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+    let Ok(text) = String::from_utf8(text) else {
+        return vec![Err(Trouble::usage("the array is no text in UTF-8"))];
+    };
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(&text) {
         let line = first_line + (error.line() as u64).saturating_sub(1);
-        let place = pointed_json(text, &error);
+        let place = pointed_json(&text, &error);
         let trouble = Trouble::usage(format!("the array is no JSON, line {line}:{place}"));
         return vec![Err(trouble)];
     }
@@ -319,7 +323,7 @@ fn in_array(text: &str, first_line: u64) -> Vec<Result<Text, Trouble>> {
         let text = text[range].trim_end().to_owned();
         Ok(Text { line, text })
     };
-    elements(text).into_iter().map(value).collect()
+    elements(&text).into_iter().map(value).collect()
 }
 
 /// Where each element of an array begins and ends. The text is known to be an array.

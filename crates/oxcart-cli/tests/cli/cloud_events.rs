@@ -48,6 +48,17 @@ impl Job for Picture {
     type Output = ();
 }
 
+/// In JSON, every number is one.
+#[derive(Serialize, Deserialize)]
+struct Measured {
+    value: f64,
+}
+
+impl Job for Measured {
+    const NAME: &'static str = "measured";
+    type Output = ();
+}
+
 fn placed(order: u64) -> Placed {
     let card = "4111".to_owned();
     Placed { order, card }
@@ -224,10 +235,16 @@ async fn a_payload_that_json_cannot_say_is_left_out_and_counted() {
     let rig = Rig::new().await;
     let by_number = BTreeMap::from([(1, "front".to_owned())]);
     rig.queue.enqueue(Picture { by_number }).await.unwrap();
+    for value in [f64::NAN, 0.1] {
+        rig.queue.enqueue(Measured { value }).await.unwrap();
+    }
     rig.enqueue(Charge::new(1)).await;
     let said = rig.run(&["job", "export", "billing"]).expect(0);
-    assert_eq!(said.object()["type"], "charge");
-    let left_out = "note: 1 job left out: JSON cannot say what their payloads hold";
+    let events = said.objects();
+    let types: Vec<_> = events.iter().map(|event| &event["type"]).collect();
+    assert_eq!(types, ["measured", "charge"]);
+    assert_eq!(events[0]["data"], json!({ "value": 0.1 }));
+    let left_out = "note: 2 jobs left out: JSON cannot say what their payloads hold";
     assert!(said.err.contains(left_out), "{}", said.err);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jobs.jsonl");
@@ -235,7 +252,7 @@ async fn a_payload_that_json_cannot_say_is_left_out_and_counted() {
     let said = rig
         .run(&["job", "export", "billing", file, "--json"])
         .expect(0);
-    assert_eq!(numbers(&said), [2, 1, 0]);
+    assert_eq!(numbers(&said), [4, 2, 0]);
     let refused = rig.run(&["job", "export", "billing", file]).expect(2);
     assert!(refused.err.contains("--yes"), "{}", refused.err);
     rig.run(&["job", "export", "billing", file, "--yes"])
@@ -315,7 +332,7 @@ async fn a_bad_line_is_named_and_what_stands_before_it_is_there() {
             .expect(2);
         assert!(said.err.contains(what), "{bad}: {}", said.err);
         assert!(
-            said.err.contains("300 jobs before it imported"),
+            said.err.contains("imported before it: 300 jobs"),
             "{bad}: {}",
             said.err
         );
@@ -402,7 +419,7 @@ async fn events_are_published_each_once() {
     );
     let bad = bad.expect(2).err;
     assert!(
-        bad.contains("line 2 is no CloudEvent") && bad.contains("1 event before it"),
+        bad.contains("line 2 is no CloudEvent") && bad.contains("published before it: 1 event"),
         "{bad}"
     );
 
