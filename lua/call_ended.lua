@@ -5,22 +5,24 @@
 -- O(probes). Repeated, a failure counts twice, and a probe once.
 -- needs: arguments, breaker, breaker_window
 
-local it = queue.breaker()
+local it = queue.breaker(true)
 queue.count_in_breaker(it, args.succeeded, 0)
-local answer, wait_ms, is_probe = 'counted', 0, false
-for i, probe in ipairs(it.probes) do
-  if probe.number == args.probe then
-    table.remove(it.probes, i)
-    is_probe = true
+local answer, wait_ms, probe = 'counted', 0, nil
+for i, one in ipairs(it.probes) do
+  if one.number == args.probe and args.probe > 0 then
+    probe = table.remove(it.probes, i)
     break
   end
 end
-if is_probe and args.ended == 'well' then
+if probe and args.ended == 'dropped' then
+  -- Or else the dependency would be called again and again by probes that say nothing.
+  it.probes[#it.probes + 1] = { number = 0, until_ms = math.min(probe.until_ms, now_ms + args.open_ms) }
+elseif probe and args.ended == 'well' then
   it.succeeded = it.succeeded + 1
   if it.succeeded >= args.probes then
     queue.change_breaker(it, args.rise_ms > 0 and 'rising' or 'closed')
   end
-elseif is_probe and args.ended == 'failed' then
+elseif probe and args.ended == 'failed' then
   queue.change_breaker(it, 'open')
   it.why = args.why
 end

@@ -194,6 +194,11 @@ pub(crate) fn incarnation() -> String {
     sortable_base32(fresh::uuid()).to_string()
 }
 
+/// A number that no other call makes within minutes.
+pub(crate) fn number() -> u64 {
+    fresh::number()
+}
+
 /// Crockford base32, most significant digit first: the text sorts as the number does.
 fn sortable_base32(number: u128) -> Arc<str> {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 26] = [
+const EXAMPLES: [(&str, &[&str]); 27] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batch",
@@ -154,6 +154,15 @@ const EXAMPLES: [(&str, &[&str]); 26] = [
         "priorities",
         &[
             "treating a heart attack\ntreating a broken arm\ntreating the cough that came back\ntreating a cough",
+        ],
+    ),
+    (
+        "replies",
+        &[
+            "chapter 3 of 5",
+            "another caller goes on with chapter 4",
+            "5 chapters, 2 attempts, each chapter once",
+            "is dead after 1 of them: the ink is empty",
         ],
     ),
     (

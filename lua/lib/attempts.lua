@@ -1,6 +1,6 @@
 -- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the counters { failed, bounces,
 -- bounced_since_ms, recorded } under its id, followed by { snoozes, snoozed_since_ms } once it was snoozed, and by these and
--- { lines } once a handler has written a line of its log (job_log.lua), and { steps } once it has stored a step (steps.lua); the ninth is { children } (child_fields.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
+-- { lines } once a handler has written a line of its log (job_log.lua), and { steps } once it has stored a step (steps.lua); the ninth is { children } (child_fields.lua), and then { replies, their bytes } (job_replies.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
 -- that no history is ever decoded or copied to append to it.
 -- needs: optional, stamp
 local ATTEMPTS_KEPT = 20

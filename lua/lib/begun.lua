@@ -2,7 +2,7 @@
 -- they were released, and snoozes are counted. A job that died because no handler could take it has only attempts that did not
 -- begin.
 -- needs: attempts
--- rarely: child_fields
+-- rarely: child_fields, job_replies
 
 local RECORDED, SNOOZES = 4, 5
 local NOT_BEGUN = { ['unknown-name'] = true, undecodable = true, ['child-died'] = true }
@@ -13,6 +13,7 @@ function queue.has_begun(id)
   -- Counters of a job with children are there before it begins.
   local of_children = counters[SNOOZES] ~= nil and queue.counted_children(counters) > 0
     and counters[SNOOZES] + counters[SNOOZES + 1] + counters[SNOOZES + 2] + counters[SNOOZES + 3] == 0
+    and queue.replied(counters) == 0
   if (counters[SNOOZES] ~= nil and not of_children) or #fields < counters[RECORDED] then
     return true
   end

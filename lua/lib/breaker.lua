@@ -1,24 +1,29 @@
--- A breaker: whether calls of a dependency may go, for all processes. `breaker` is a hash: state is `<state> <forced> <since> <until> <turns> <passed> <succeeded> <number>
--- <opened>`, why the last reason to open, window what was counted (breaker_window.lua), probes `<number>:<until> ..` of those under way.
+-- A breaker: whether calls of a dependency may go, for all processes. `breaker` is a hash: state is `<state> <forced> <since> <until> <turns> <passed> <succeeded>
+-- <opened>`, why the last reason to open, window what was counted (breaker_window.lua), probes `<number>:<until> ..` of those under way, settings `<window> <open> <probe>` of the last call, in ms.
 -- state: closed; open, until then; half-open, while probes tell whether calls succeed; rising, for a while after that. forced: -, open or closed. since: when the state began. turns:
--- how many turns were given since calls flowed. Since the state began: passed, how many calls were let through while it rises; succeeded, how many probes ended well. number: of the last probe ever.
--- opened: how often failures have opened it. Every call brings the settings.
+-- how many turns were given since calls flowed. Since the state began: passed, how many calls were let through while it rises; succeeded, how many probes ended well.
+-- opened: how often failures have opened it. A probe of number 0 has said nothing, and its place is free then. Every call brings the settings.
 -- needs: arguments, whole, meta
 -- rarely: emit, emit_value
 
 local kept
 
-function queue.breaker()
-  kept = redis.call('HMGET', key.breaker, 'state', 'why', 'window', 'probes')
+-- is_call: it is asked for a call. Others may not know the settings: those of the last call hold for them.
+function queue.breaker(is_call)
+  kept = redis.call('HMGET', key.breaker, 'state', 'why', 'window', 'probes', 'settings')
   local state, forced, rest = string.match(kept[1] or '', '^([%l-]+) ([%l-]+) ([%d ]+)$')
   local numbers = {}
   for number in string.gmatch(rest or '', '%d+') do
     numbers[#numbers + 1] = queue.number(number)
   end
+  local window_ms, open_ms, probe_ms = string.match(kept[5] or '', '^(%d+) (%d+) (%d+)$')
+  if window_ms and not is_call then
+    args.window_ms, args.open_ms, args.probe_ms = queue.number(window_ms), queue.number(open_ms), queue.number(probe_ms)
+  end
   local it = {
     is_first = not kept[1], state = state or 'closed', forced = forced or '-', why = kept[2] or '', window = kept[3] or '', probes = {}, changed = '',
     since = numbers[1] or now_ms, until_ms = numbers[2] or 0, turns = numbers[3] or 0, passed = numbers[4] or 0, succeeded = numbers[5] or 0,
-    number = numbers[6] or 0, opened = numbers[7] or 0,
+    opened = numbers[6] or 0, longest_ms = math.max(args.window_ms, window_ms and queue.number(window_ms) or 0),
   }
   -- The clock may have been set back, and the settings may have changed.
   it.since = math.min(it.since, now_ms)
@@ -35,7 +40,7 @@ end
 
 function queue.save_breaker(it)
   local words, probes = { it.state, it.forced }, {}
-  for i, number in ipairs({ it.since, it.until_ms, it.turns, it.passed, it.succeeded, it.number, it.opened }) do
+  for i, number in ipairs({ it.since, it.until_ms, it.turns, it.passed, it.succeeded, it.opened }) do
     words[i + 2] = queue.whole(number)
   end
   for i, probe in ipairs(it.probes) do
@@ -51,6 +56,7 @@ function queue.save_breaker(it)
   keep('why', it.why, kept[2])
   keep('window', it.window, kept[3])
   keep('probes', table.concat(probes, ' '), kept[4])
+  keep('settings', table.concat({ queue.whole(args.window_ms), queue.whole(args.open_ms), queue.whole(args.probe_ms) }, ' '), kept[5])
   if it.changed ~= '' then
     queue.emit_value('breaker', it.changed)
     queue.flush_events()

@@ -21,3 +21,9 @@ function queue.end_of_moving(score)
   end
   return nil
 end
+
+-- A caller has not read all of a job that has ended: it is kept for it from here on, too.
+function queue.keep_for_caller(id, score)
+  local own = queue.end_of_moving(tonumber(score)) == nil
+  redis.call('ZADD', key.kept, 'XX', 'GT', now_ms + AWAITED_KEPT_MS + (own and 0 or MOVES_ON), id)
+end

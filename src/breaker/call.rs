@@ -8,11 +8,16 @@ use tracing::warn;
 
 use crate::breaker::Breaker;
 use crate::breaker::error::{BreakerError, BreakerOpen};
+use crate::id;
 use crate::metrics;
-use crate::store::backend::Trouble;
+use crate::store::backend::Apply;
 use crate::store::call_ended::{CallEnded, Counted, End};
 use crate::store::permit::{May, Permit};
 
+/// After that Redis counts as one that does not answer: a handler, or a web client, waits for it.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// When a job asks again whose breaker was open when Redis last answered.
+const ASKS_AGAIN_MS: u64 = 1_000;
 /// Longest text of why a breaker is open, in characters.
 const WHY_MAX: usize = 200;
 
@@ -22,7 +27,9 @@ impl Breaker {
     /// A call that fails while the breaker is closed fails its job as it would without a breaker. A call that fails when the breaker has opened meanwhile, or as a probe, is
     /// [`BreakerError::Open`]: its job burns no attempt either.
     ///
-    /// If Redis does not answer, the call goes.
+    /// If Redis does not answer within a second, the call goes, unless the breaker was open a moment ago.
+    ///
+    /// Inside of an attempt that goes through this breaker as a whole ([`Breaker::around`]), the call is a part of that attempt, and is not counted by itself.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -112,16 +119,28 @@ impl Breaker {
 
     /// Begins a call, if it may go.
     pub(crate) async fn begin(&self) -> Result<UnderWay<'_>, BreakerOpen> {
-        let probe = self.permit().await?;
-        Ok(UnderWay {
+        let mut under_way = UnderWay {
             breaker: self,
-            probe,
-        })
+            probe: 0,
+            is_counted: !is_within(self),
+        };
+        if !under_way.is_counted || self.known.is_closed(Instant::now()) {
+            return Ok(under_way);
+        }
+        // Known before it asks: who is dropped meanwhile may have been let through as a probe.
+        under_way.probe = id::number();
+        let permitted = self.permit(under_way.probe).await;
+        if !matches!(permitted, Ok(IsProbe::Perhaps)) {
+            under_way.probe = 0;
+        }
+        permitted.map(|_| under_way)
     }
 
-    /// How long a call may take.
-    pub(crate) fn time_limit(&self) -> Option<Duration> {
-        self.time_limit
+    /// Runs a future whose calls through this breaker are a part of one call, which is counted.
+    pub(crate) async fn within<F: Future>(&self, future: F) -> F::Output {
+        let mut breakers = WITHIN.try_with(Vec::clone).unwrap_or_default();
+        breakers.push(self.clone());
+        WITHIN.scope(breakers, future).await
     }
 
     fn open(&self, wait_ms: u64, why: String) -> BreakerOpen {
@@ -133,37 +152,40 @@ impl Breaker {
         }
     }
 
-    /// The number of the probe, if it goes as one; otherwise 0.
-    async fn permit(&self) -> Result<u64, BreakerOpen> {
-        if self.known.is_closed(Instant::now()) {
-            return Ok(0);
-        }
+    async fn permit(&self, probe: u64) -> Result<IsProbe, BreakerOpen> {
         let (rules, succeeded) = (self.rules, self.known.take_succeeded());
-        let ask = Permit { rules, succeeded };
-        let permitted = match self.inner.store.call(&ask).await {
-            Ok(permitted) => permitted,
-            Err(trouble) => {
-                self.is_unknown("the calls of a breaker go: it cannot be asked", &trouble);
-                self.known.succeeded(succeeded);
-                self.known.closed();
-                return Ok(0);
-            }
+        let ask = Permit {
+            rules,
+            succeeded,
+            probe,
         };
+        let began = Instant::now();
+        let Some(permitted) = self.ask(&ask).await else {
+            if let Some(why) = self.known.why_open(began) {
+                return Err(self.open(ASKS_AGAIN_MS, why));
+            }
+            self.known.closed(Instant::now());
+            return Ok(IsProbe::Perhaps);
+        };
+        let now = Instant::now();
         match permitted.may {
-            May::Closed => self.known.closed(),
-            _ => self.known.forget(),
+            May::Closed => self.known.closed(now),
+            May::Wait(ms) => {
+                let until = now + Duration::from_millis(ms.min(self.rules.open_ms));
+                self.known.open(until, &permitted.why);
+            }
+            May::Pass | May::Probe => self.known.forget(),
         }
-        let (changed, is_first, why) = (permitted.changed, permitted.is_first, permitted.why);
-        self.heard(changed, &why);
-        self.list_soon(is_first);
+        self.heard(permitted.changed, &permitted.why);
+        self.list_soon(permitted.is_first);
         match permitted.may {
-            May::Closed | May::Pass => Ok(0),
-            May::Probe(number) => Ok(number),
-            May::Wait(ms) => Err(self.open(ms, why)),
+            May::Closed | May::Pass => Ok(IsProbe::No),
+            May::Probe => Ok(IsProbe::Perhaps),
+            May::Wait(ms) => Err(self.open(ms, permitted.why)),
         }
     }
 
-    async fn tell(&self, ended: End, probe: u64, why: &str) -> Result<Counted, Trouble> {
+    async fn tell(&self, ended: End, probe: u64, why: &str) -> Option<Counted> {
         let succeeded = self.known.take_succeeded();
         let told = CallEnded {
             rules: self.rules,
@@ -172,38 +194,65 @@ impl Breaker {
             probe,
             why,
         };
-        let counted = self.inner.store.call(&told).await;
-        match &counted {
-            Ok(counted) => {
-                if counted.changed.is_some() || counted.wait_ms.is_some() {
-                    self.known.forget();
-                }
-                self.heard(counted.changed, why);
-                self.list_soon(counted.is_first);
-            }
-            Err(trouble) => {
-                self.is_unknown("a breaker does not know how a call ended", trouble);
-            }
+        let counted = self.ask(&told).await?;
+        if counted.changed.is_some() || counted.wait_ms.is_some() {
+            self.known.forget();
         }
-        counted
+        self.heard(counted.changed, why);
+        self.list_soon(counted.is_first);
+        Some(counted)
     }
 
-    fn is_unknown(&self, what: &'static str, trouble: &Trouble) {
-        warn!(breaker = self.name(), %trouble, "{what}");
+    /// None if there is no answer. What went well and was told with it counts no more then: the script may have run.
+    async fn ask<V: Apply>(&self, verb: &V) -> Option<V::Answer> {
+        let asked = timeout(ANSWERS_WITHIN, self.inner.store.call(verb)).await;
+        let trouble = match asked {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(trouble)) => trouble.to_string(),
+            Err(_) => format!("no answer within {ANSWERS_WITHIN:?}"),
+        };
+        warn!(breaker = self.name(), %trouble, "a breaker cannot be asked, and calls go unless it was open a moment ago");
+        None
     }
+}
+
+/// Whether a call goes as a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IsProbe {
+    No,
+    /// It does, or Redis has not answered.
+    Perhaps,
+}
+
+tokio::task_local! {
+    /// The breakers through which the attempt goes as a whole.
+    static WITHIN: Vec<Breaker>;
+}
+
+fn is_within(breaker: &Breaker) -> bool {
+    let is_same = |other: &Breaker| {
+        let (one, other) = (&breaker.inner, &other.inner);
+        one.name == other.name && one.setup.namespace == other.setup.namespace
+    };
+    let found = WITHIN.try_with(|breakers| breakers.iter().any(is_same));
+    found.unwrap_or(false)
 }
 
 /// A call that is under way. Dropped, it counts neither as a failure nor as a success.
 pub(crate) struct UnderWay<'a> {
     breaker: &'a Breaker,
-    /// Its number, as long as it has not told how it ended; otherwise 0.
+    /// Its number if it is a probe, as long as it has not told how it ended; otherwise 0.
     probe: u64,
+    /// False for a part of another call.
+    is_counted: bool,
 }
 
 impl UnderWay<'_> {
     pub(crate) async fn went_well(mut self) {
-        if self.probe == 0 {
-            return self.breaker.known.succeeded(1);
+        match (self.is_counted, self.probe) {
+            (false, _) => return,
+            (true, 0) => return self.breaker.known.succeeded(1),
+            (true, _) => {}
         }
         // If Redis has not heard of it, the probe is forgotten after its time.
         let _ = self.breaker.tell(End::Well, self.probe, "").await;
@@ -212,11 +261,14 @@ impl UnderWay<'_> {
 
     /// Says when its job may ask again, if the failure is not to be one of its job.
     pub(crate) async fn failed(mut self, why: &str) -> Option<BreakerOpen> {
+        if !self.is_counted {
+            return None;
+        }
         // Each refused call is told it.
         let why: String = why.chars().take(WHY_MAX).collect();
         let told = self.breaker.tell(End::Failed, self.probe, &why).await;
         self.probe = 0;
-        let wait_ms = told.ok()?.wait_ms?;
+        let wait_ms = told?.wait_ms?;
         Some(self.breaker.open(wait_ms, why))
     }
 }

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerInfo {
-    /// Its state. One that is open stays so until a call asks: `until` tells when a probe may go.
+    /// Its state. One that is open, or rising, stays so until a call asks: `until` tells when a probe may go.
     pub state: BreakerState,
     /// An operator has forced it to this state, and it stays so until [`Breaker::automatic`].
     pub forced: bool,
@@ -27,7 +27,7 @@ pub struct BreakerInfo {
     pub failures: u64,
     /// Probes that are under way.
     pub probes: u64,
-    /// How often failures have opened it when it was closed.
+    /// How often failures have opened it when it was closed, or rising.
     pub opened: u64,
 }
 

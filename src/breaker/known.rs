@@ -9,37 +9,58 @@ const CLOSED_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// Until when it counts as closed. None: each call asks.
-    closed_until: Mutex<Option<Instant>>,
+    state: Mutex<State>,
     /// Calls that ended well, and are to be told with the next call.
     succeeded: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+enum State {
+    /// Each call asks.
+    #[default]
+    Unknown,
+    /// It counts as closed until then.
+    Closed(Instant),
+    /// Each call asks; without an answer it counts as open until then, and why.
+    Open(Instant, String),
+}
+
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        let locked = self.closed_until.lock();
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let locked = self.state.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a call may go without asking. If that was known and is too long ago, one caller asks, and the others go on meanwhile.
     pub(crate) fn is_closed(&self, now: Instant) -> bool {
-        let mut until = self.lock();
-        match *until {
-            Some(then) if now < then => true,
-            Some(_) => {
-                *until = Some(now + CLOSED_FOR);
+        match &mut *self.lock() {
+            State::Closed(until) if now < *until => true,
+            State::Closed(until) => {
+                *until = now + CLOSED_FOR;
                 false
             }
-            None => false,
+            State::Unknown | State::Open(..) => false,
         }
     }
 
-    pub(crate) fn closed(&self) {
-        *self.lock() = Some(Instant::now() + CLOSED_FOR);
+    /// Why it is open, if it was so when Redis last answered, and not long ago.
+    pub(crate) fn why_open(&self, now: Instant) -> Option<String> {
+        match &*self.lock() {
+            State::Open(until, why) if now < *until => Some(why.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn closed(&self, now: Instant) {
+        *self.lock() = State::Closed(now + CLOSED_FOR);
+    }
+
+    pub(crate) fn open(&self, until: Instant, why: &str) {
+        *self.lock() = State::Open(until, why.to_owned());
     }
 
     pub(crate) fn forget(&self) {
-        *self.lock() = None;
+        *self.lock() = State::Unknown;
     }
 
     pub(crate) fn succeeded(&self, calls: u64) {
@@ -61,13 +82,26 @@ mod tests {
         let now = Instant::now();
         let asking = |now| (0..5).filter(|_| !known.is_closed(now)).count();
         assert_eq!(asking(now), 5);
-        known.closed();
+        known.closed(now);
         assert_eq!(asking(now), 0);
-        let later = Instant::now() + CLOSED_FOR;
+        let later = now + CLOSED_FOR;
         assert_eq!([asking(later), asking(later)], [1, 0]);
         assert_eq!(asking(later + CLOSED_FOR), 1);
         known.forget();
         assert_eq!(asking(later), 5);
+    }
+
+    #[test]
+    fn what_was_open_stays_open_for_a_while() {
+        let known = Known::default();
+        let now = Instant::now();
+        assert_eq!(known.why_open(now), None);
+        known.open(now + CLOSED_FOR, "503");
+        assert!(!known.is_closed(now));
+        assert_eq!(known.why_open(now).as_deref(), Some("503"));
+        assert_eq!(known.why_open(now + CLOSED_FOR), None);
+        known.closed(now);
+        assert_eq!(known.why_open(now), None);
     }
 
     #[test]

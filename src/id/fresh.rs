@@ -27,6 +27,11 @@ pub(super) fn uuid() -> u128 {
     ms << 80 | VERSION | part << 64 | VARIANT | u128::from(random() >> 2)
 }
 
+/// 48 random bits, and never 0: for what lives for minutes, and where a number has to be exact in Lua.
+pub(super) fn number() -> u64 {
+    (random() >> 16).max(1)
+}
+
 /// The tick of the last number that this process made.
 static LAST_TICK: AtomicU64 = AtomicU64::new(0);
 

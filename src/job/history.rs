@@ -150,8 +150,11 @@ pub(crate) struct Counters {
     pub(crate) snoozes: u32,
     /// When (server's ms) a handler first put it off; 0 if none did.
     pub(crate) snoozed_since_ms: u64,
-    /// Whether it has durable steps, or a checkpoint.
+    /// Whether it has durable steps, or a checkpoint, or replies.
     pub(crate) has_steps: bool,
+    /// How many replies it has sent, and how many bytes these have.
+    pub(crate) replies: u64,
+    pub(crate) reply_bytes: u64,
 }
 
 impl Counters {
@@ -160,6 +163,7 @@ impl Counters {
         let counters: Vec<u64> = codec::decode_plain("a job's counters", bytes)?;
         /// Of those behind the first four.
         const BEFORE_STEPS: usize = 3;
+        const REPLIES: usize = 5;
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match counters[..] {
             [failed, bounces, bounced_since_ms, recorded, ref others @ ..] => Ok(Self {
@@ -170,6 +174,8 @@ impl Counters {
                 snoozes: small(others.first().copied().unwrap_or(0)),
                 snoozed_since_ms: others.get(1).copied().unwrap_or(0),
                 has_steps: others.len() > BEFORE_STEPS,
+                replies: others.get(REPLIES).copied().unwrap_or(0),
+                reply_bytes: others.get(REPLIES + 1).copied().unwrap_or(0),
             }),
             _ => Err(Error::new(
                 ErrorKind::Incompatible,

@@ -10,6 +10,7 @@ pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod reader;
 pub(crate) mod record;
+pub(crate) mod replies;
 pub(crate) mod secret;
 pub(crate) mod state;
 pub(crate) mod traits;

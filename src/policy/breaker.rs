@@ -23,7 +23,7 @@ const RATE_MAX: u32 = 100_000;
 
 /// When a [`Breaker`](crate::Breaker) opens, for how long, and how calls flow again after that.
 ///
-/// All processes that use one breaker should set the same: a change of its state follows the settings of the process in which it happens.
+/// All processes that use one breaker should set the same: a change of its state follows the settings of the process in which it happens. Those who only look or force need not know them.
 /// What is out of range is refused by [`Breaker::settings`](crate::Breaker::settings).
 ///
 /// ```
@@ -104,7 +104,7 @@ impl BreakerSettings {
     }
 
     /// So many calls are let through, in all processes together, when that time is over. If all of them go well, it closes; as soon as one fails, it is open
-    /// again, for the same time. So there are never more than this number of probes in one [`open_for`](Self::open_for). Default: 1. 1 to 100.
+    /// again, for the same time. A probe that says nothing (its handler was dropped, or panicked) makes room for another one after that time. So there are never more than this number of probes in one [`open_for`](Self::open_for), but for those whose process died. Default: 1. 1 to 100.
     #[must_use]
     pub fn probes(mut self, calls: u32) -> Self {
         self.probes = calls;

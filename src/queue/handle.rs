@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::codec::{self, Dialect};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
-use crate::job::history::FailedAttempt;
-use crate::job::outcome::Ending;
 use crate::queue::Queue;
+use crate::queue::awaited::{
+    AwaitedJob, LAST_LOOK, LOOK_EVERY, WAIT_DEFAULT, finished, missing, too_late,
+};
 use crate::queue::cancel::Cancel;
-use crate::queue::cancel_on_drop::CancelOnDrop;
 use crate::queue::edit::Edit;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
@@ -24,13 +23,6 @@ use crate::queue::inside::OwnWait;
 use crate::store::enqueue::Met;
 use crate::store::watch::{Watch, Watched};
 use crate::time::{WAIT_MAX, millis};
-
-/// How long a result is waited for unless the caller says otherwise.
-const WAIT_DEFAULT: Duration = Duration::from_secs(60);
-/// Announcements can be lost with a connection, so a waiter also asks Redis itself this often.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// How long the last question may take beyond the limit.
-const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Whether enqueueing made a new job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -149,11 +141,8 @@ impl<J: Job> JobHandle<J> {
     #[must_use = "nothing is waited for until it is awaited"]
     pub fn result(&self) -> ResultWait<J> {
         ResultWait {
-            source: Source::Job(self.queue.clone(), self.id.clone()),
+            awaited: AwaitedJob::of_job(&self.queue, &self.id),
             limit: WAIT_DEFAULT,
-            is_awaited: false,
-            on_drop: CancelOnDrop::default(),
-            job: PhantomData,
         }
     }
 }
@@ -182,9 +171,9 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 ///
 /// | kind | the job |
 /// |---|---|
-/// | [`NotSent`](ErrorKind::NotSent), [`Refused`](ErrorKind::Refused) | was not added, and will not be |
-/// | [`Unknown`](ErrorKind::Unknown) | may have been added, or may be in a while: it was sent, and no answer came in time |
-/// | [`Timeout`](ErrorKind::Timeout) | was added, and is not known to have ended; it goes on |
+/// | [`NotSent`](crate::ErrorKind::NotSent), [`Refused`](crate::ErrorKind::Refused) | was not added, and will not be |
+/// | [`Unknown`](crate::ErrorKind::Unknown) | may have been added, or may be in a while: it was sent, and no answer came in time |
+/// | [`Timeout`](crate::ErrorKind::Timeout) | was added, and is not known to have ended; it goes on |
 ///
 /// If awaiting it by reference fails, awaiting it again goes on with the same job, with the whole limit
 /// anew: what became of the enqueue is found out, and no job is enqueued twice. A new request, with an
@@ -209,9 +198,9 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] or [`ErrorKind::Compensated`] with the reason, [`ErrorKind::Expired`],
-/// [`ErrorKind::Timeout`] if the job has not ended in time, [`ErrorKind::NotFound`]
-/// if nothing is known of it, [`ErrorKind::Codec`] if the result is of another type; and what
+/// [`ErrorKind::Dead`](crate::ErrorKind::Dead) with the last error, [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::Compensated`](crate::ErrorKind::Compensated) with the reason, [`ErrorKind::Expired`](crate::ErrorKind::Expired),
+/// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the job has not ended in time, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound)
+/// if nothing is known of it, [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the result is of another type; and what
 /// [`Enqueue`] gives where the request is not sent yet. It ends with one of these at most 1 s after
 /// the limit, also if Redis is silent.
 ///
@@ -220,27 +209,15 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 /// Dropping it ends the waiting; the job goes on, unless it was to be cancelled then ([`cancel_on_drop`](Self::cancel_on_drop)).
 #[must_use = "nothing is waited for until it is awaited"]
 pub struct ResultWait<J: Job> {
-    source: Source<J>,
+    awaited: AwaitedJob<J>,
     limit: Duration,
-    /// It was awaited before.
-    is_awaited: bool,
-    on_drop: CancelOnDrop,
-    job: PhantomData<fn() -> J>,
-}
-
-enum Source<J: Job> {
-    Request(Box<Enqueue<J>>),
-    Job(Queue, JobId),
 }
 
 impl<J: Job> ResultWait<J> {
     pub(crate) fn of_request(request: Enqueue<J>) -> Self {
         Self {
-            source: Source::Request(Box::new(request)),
+            awaited: AwaitedJob::of_request(request),
             limit: WAIT_DEFAULT,
-            is_awaited: false,
-            on_drop: CancelOnDrop::default(),
-            job: PhantomData,
         }
     }
 
@@ -252,7 +229,7 @@ impl<J: Job> ResultWait<J> {
     }
 
     /// The caller wants the answer within this time, and nobody wants it later: as [`within`](Self::within), and a job that no worker has taken by then
-    /// [expires](Enqueue::expires_in) and never starts. The caller gets [`ErrorKind::Expired`] or [`ErrorKind::Timeout`], whichever shows first. A job that runs goes on; see also
+    /// [expires](Enqueue::expires_in) and never starts. The caller gets [`ErrorKind::Expired`](crate::ErrorKind::Expired) or [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), whichever shows first. A job that runs goes on; see also
     /// [`cancel_on_drop`](Self::cancel_on_drop). Where the job was enqueued before, it is `within` alone.
     ///
     /// The moment until which the job may start counts from when Redis has it, so it may be later than the caller's by as long as the call took.
@@ -268,15 +245,12 @@ impl<J: Job> ResultWait<J> {
     /// # Ok(()) }
     /// ```
     pub fn deadline(mut self, limit: Duration) -> Self {
-        if let Source::Request(request) = self.source {
-            let expires = request.expires_in(limit);
-            self.source = Source::Request(Box::new(expires));
-        }
+        self.awaited = self.awaited.expires_in(limit);
         self.within(limit)
     }
 
     /// Cancels the job if this is dropped before the job is known to have ended: also after a
-    /// [`Timeout`](ErrorKind::Timeout), and while the job is still being enqueued. For a job that nobody wants any more when its
+    /// [`Timeout`](crate::ErrorKind::Timeout), and while the job is still being enqueued. For a job that nobody wants any more when its
     /// caller is gone, such as a job for a request of a web client that hangs up.
     ///
     /// The job is cancelled in the background, as by [`Queue::cancel`]: one call, which is repeated for 10 s at most if Redis cannot
@@ -299,46 +273,14 @@ impl<J: Job> ResultWait<J> {
     /// # Ok(()) }
     /// ```
     pub fn cancel_on_drop(mut self) -> Self {
-        self.on_drop.want();
+        self.awaited.on_drop.want();
         self
-    }
-
-    /// The job, which is enqueued first if it has not been.
-    async fn job(&mut self, limit: Duration) -> Result<(Queue, JobId), Error> {
-        if let Source::Request(request) = &mut self.source {
-            request.awaited_for(limit);
-            let is_ours = !request.is_given_an_id();
-            if let Some(queue) = request.queue().filter(|_| is_ours) {
-                self.on_drop.may_be_added(queue, request.job_id());
-            }
-            let sent = request.send_within(limit).await;
-            if !matches!(&sent, Err(error) if error.kind() == ErrorKind::Unknown) {
-                self.on_drop.leave_alone();
-            }
-            let handle = sent?;
-            let is_added = match handle.enqueued {
-                Enqueued::New => true,
-                Enqueued::AlreadyThere => is_ours,
-                Enqueued::Duplicate | Enqueued::Replaced => false,
-            };
-            if is_added {
-                self.on_drop.is_added(&handle.queue, &handle.id);
-            }
-            self.source = Source::Job(handle.queue, handle.id);
-        } else if let (Source::Job(queue, id), false) = (&self.source, self.is_awaited) {
-            self.on_drop.is_added(queue, id);
-        }
-        self.is_awaited = true;
-        match &self.source {
-            Source::Job(queue, id) => Ok((queue.clone(), id.clone())),
-            Source::Request(_) => unreachable!("it has been enqueued"),
-        }
     }
 
     async fn wait(&mut self) -> Result<J::Output, Error> {
         let outcome = self.wait_for_end().await;
         if !outcome.as_ref().is_err_and(Error::is_retryable) {
-            self.on_drop.leave_alone();
+            self.awaited.on_drop.leave_alone();
         }
         outcome
     }
@@ -346,7 +288,7 @@ impl<J: Job> ResultWait<J> {
     async fn wait_for_end(&mut self) -> Result<J::Output, Error> {
         let limit = self.limit.min(WAIT_MAX);
         let deadline = Instant::now() + limit;
-        let (queue, id) = self.job(limit).await?;
+        let (queue, id) = self.awaited.job(limit).await?;
         let left = || deadline.saturating_duration_since(Instant::now());
         let own = OwnWait::begin(&queue, &id);
         // Registered before the first question, so that no announcement is missed.
@@ -361,7 +303,7 @@ impl<J: Job> ResultWait<J> {
                 Ok(Ok(Watched::Finished {
                     outcome,
                     last_attempt,
-                })) => return finished::<J>(&queue, &id, &outcome, last_attempt),
+                })) => return finished::<J>(&queue, &id, &outcome, last_attempt.as_deref()),
                 Ok(Ok(Watched::Missing)) => return Err(missing(&queue, &id)),
                 Ok(Ok(Watched::Pending)) => {
                     if let Some(own) = &own {
@@ -385,81 +327,9 @@ impl<J: Job> ResultWait<J> {
     }
 }
 
-fn finished<J: Job>(
-    queue: &Queue,
-    id: &JobId,
-    outcome: &[u8],
-    last_attempt: Option<Vec<u8>>,
-) -> Result<J::Output, Error> {
-    let about = |kind, what: String| {
-        Error::new(kind, format!("job {id} in `{}` {what}", queue.name())).with_job(id)
-    };
-    let decode = |result: &[u8], dialect| {
-        codec::decode("a job's result", result, dialect).map_err(|error| error.with_job(id))
-    };
-    let (_, ending) = Ending::decode(outcome)?;
-    match ending {
-        Ending::Ok(result) => decode(&result, Dialect::Readable),
-        Ending::OldOk(result) => decode(&result, Dialect::Binary),
-        Ending::Cancelled(reason) => Err(about(
-            ErrorKind::Cancelled,
-            format!("was cancelled: {reason}"),
-        )),
-        Ending::Compensated(reason) => Err(about(
-            ErrorKind::Compensated,
-            format!("is a saga that was undone: {reason}"),
-        )),
-        Ending::Expired => Err(about(
-            ErrorKind::Expired,
-            "expired before it started".to_owned(),
-        )),
-        Ending::Dead(reason) => {
-            let last = last_attempt
-                .and_then(|entry| FailedAttempt::decode(&entry).ok())
-                .map_or_else(String::new, |attempt| format!(": {}", attempt.error));
-            Err(about(
-                ErrorKind::Dead,
-                format!("is on the dead-letter list ({reason}){last}"),
-            ))
-        }
-    }
-}
-
-fn missing(queue: &Queue, id: &JobId) -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        format!(
-            "nothing is known of job {id} in `{}`: it never was there, was removed, or was \
-             finished and dropped before anybody asked",
-            queue.name()
-        ),
-    )
-    .with_job(id)
-}
-
-/// `unsure`: why the last question got no answer.
-fn too_late(queue: &Queue, id: &JobId, limit: Duration, unsure: Option<String>) -> Error {
-    let name = queue.name();
-    let text = match unsure {
-        None => format!(
-            "job {id} in `{name}` has not ended within {limit:?}; it may still wait or run, and is \
-             left alone"
-        ),
-        Some(why) => format!(
-            "whether job {id} in `{name}` has ended could not be seen within {limit:?} (Redis at \
-             {}: {why}); it is left alone; wait for it again to find out",
-            queue.inner.store.address()
-        ),
-    };
-    Error::new(ErrorKind::Timeout, text).with_job(id)
-}
-
 impl<J: Job> fmt::Debug for ResultWait<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (queue, id) = match &self.source {
-            Source::Request(request) => (None, request.job_id()),
-            Source::Job(queue, id) => (Some(queue.name()), id),
-        };
+        let (queue, id) = self.awaited.known();
         f.debug_struct("ResultWait")
             .field("job", &J::NAME)
             .field("id", id)

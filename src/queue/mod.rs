@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod awaited;
 pub(crate) mod cancel;
 pub(crate) mod cancel_on_drop;
 pub(crate) mod cancel_requests;
@@ -32,6 +33,7 @@ pub(crate) mod orphans;
 pub(crate) mod outbox;
 pub(crate) mod producer;
 pub(crate) mod relay;
+pub(crate) mod replies;
 pub(crate) mod results;
 pub(crate) mod saga;
 pub(crate) mod settings;

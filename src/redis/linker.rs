@@ -32,13 +32,13 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     cancel cancelled cap cap_dead change child_fields children claim claim_types claims count debounce delayed
     deliver describe digits draft drained due duplicate emit emit_value enter expire expiry far_types find find_job
     finish fitting flow forget forget_attempts freed gate gated gates_left group_limit group_pace group_share head
-    heads held hold hold_queue holds_parent idle job_log job_name jobs_of_call judge kept lease leave leaving limit
+    heads held hold hold_queue holds_parent idle job_log job_name job_replies jobs_of_call judge kept lease leave leaving limit
     line_up lines lists lost lost_places message meta missing_children moment news next_blocked now offers once
     opening optional order outbox outcome outlook overdue owns paces pass paused_names places promote rate readable
     receive_cancel receive_child receive_children receive_expand receive_forward receive_jobs record refuse
     remembered reply requests resumed room running saga said schedules sentinel set_aside settings settle shown
     spawned stamp started steps subscribed subscription successor suspects suspended take_out tally tell tell_far
-    tend_gates tick timer told topic_log turn types unhandled unique unplace unset upcoming waits wake wanted whole
+    tend_gates tick timer told topic_log turn types unhandled unique unplace unset upcoming waits wake wanted watched whole
     window
 };
 

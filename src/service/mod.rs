@@ -11,6 +11,7 @@ pub(crate) mod drift;
 pub(crate) mod hooks;
 pub(crate) mod job_log;
 pub(crate) mod lease;
+pub(crate) mod replies;
 pub(crate) mod services;
 pub(crate) mod slots;
 pub(crate) mod suspect;

@@ -17,6 +17,8 @@ pub(crate) struct Permit {
     pub(crate) rules: Rules,
     /// So many calls ended well since the last time.
     pub(crate) succeeded: u64,
+    /// The number that the call has if it goes as a probe; no other call has it.
+    pub(crate) probe: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +39,8 @@ pub(crate) enum May {
     Closed,
     /// This one.
     Pass,
-    /// As the probe of this number.
-    Probe(u64),
+    /// As a probe.
+    Probe,
     /// No; it may ask again after so many ms.
     Wait(u64),
 }
@@ -63,12 +65,12 @@ impl Verb for Permit {
     }
 
     fn answer(mut reply: Reply) -> Result<Permitted, Trouble> {
-        let number = reply.number()?;
+        let wait_ms = reply.number()?;
         let may = match reply.tag() {
             "closed" => May::Closed,
             "passes" => May::Pass,
-            "probe" => May::Probe(number),
-            "open" => May::Wait(number),
+            "probe" => May::Probe,
+            "open" => May::Wait(wait_ms),
             _ => return reply.unexpected_tag(),
         };
         Ok(Permitted {

@@ -10,10 +10,12 @@ use crate::codec;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::attempt::Attempt;
 use crate::job::options::ATTEMPTS_DEFAULT;
+use crate::job::replies::Replies;
 use crate::oxcart::Oxcart;
 use crate::queue::Queue;
 use crate::service::job_log::JobLog;
 use crate::service::lease::Lease;
+use crate::service::replies::SentReplies;
 use crate::store::advance::Claimed;
 use crate::time::{Timestamp, WAIT_MAX};
 use crate::worker::context::{Context, ContextInner};
@@ -75,6 +77,7 @@ impl Context {
             states: States::default(),
             cancel_reason: None,
             steps: Alone::default(),
+            replies: 0,
         }
     }
 
@@ -87,6 +90,43 @@ impl Context {
         let lines = log.and_then(JobLog::waiting).map(|(_, lines)| lines);
         let lines = lines.unwrap_or_default().into_iter();
         lines.map(|line| line.text).collect()
+    }
+
+    /// The replies that were sent by a [`ReplySender`](crate::ReplySender) of a context that was made by [`builder`](Self::builder), without those that were
+    /// [stored before](ContextBuilder::replies). Nothing for the context of a worker.
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Count { to: u64 }
+    /// # impl Job for Count { const NAME: &'static str = "count"; type Output = (); }
+    /// # impl Replies for Count { type Reply = u64; }
+    /// async fn count(job: Count, replies: ReplySender<Count>) -> Result<(), Failure> {
+    ///     for number in (1..=job.to).skip(replies.resume()) {
+    ///         replies.send(&number).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Failure> {
+    /// let context = Context::builder().attempt(2).replies(1).build();
+    /// let replies = ReplySender::extract(&context).await?;
+    /// count(Count { to: 3 }, replies).await?;
+    /// assert_eq!(context.sent::<Count>(), [2, 3]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If one cannot be read as a reply of `J`.
+    #[must_use]
+    #[track_caller]
+    pub fn sent<J: Replies>(&self) -> Vec<J::Reply> {
+        let sent = self.inner.replies.get().map(|sent| sent.kept());
+        let decode = |reply: Vec<u8>| match codec::decode_either("a reply", &reply) {
+            Ok(reply) => reply,
+            Err(error) => panic!("{error}"),
+        };
+        sent.unwrap_or_default().into_iter().map(decode).collect()
     }
 
     /// What was last said by [`progress`](Self::progress), of a context that was made by
@@ -119,7 +159,7 @@ impl Context {
 /// | attempt | the first of 10, no stalls, never snoozed, fence 1 |
 /// | lease | 30 s, never extended |
 /// | enqueued_at | now, by the clock of the system |
-/// | group, headers, states | none |
+/// | group, headers, states, replies | none |
 /// | cancelled | no |
 #[derive(Debug)]
 #[must_use = "nothing is made before `build`"]
@@ -139,6 +179,7 @@ pub struct ContextBuilder {
     states: States,
     cancel_reason: Option<String>,
     steps: Alone,
+    replies: u64,
 }
 
 impl ContextBuilder {
@@ -246,6 +287,12 @@ impl ContextBuilder {
         self
     }
 
+    /// Earlier attempts have stored so many replies: [`ReplySender::resume`](crate::ReplySender::resume) says it.
+    pub fn replies(mut self, stored: usize) -> Self {
+        self.replies = stored as u64;
+        self
+    }
+
     /// The job was asked to end, for this reason: [`Context::cancel_reason`] tells it, and the token has fired.
     pub fn cancelled(mut self, reason: impl Into<String>) -> Self {
         self.cancel_reason = Some(reason.into());
@@ -298,6 +345,7 @@ impl ContextBuilder {
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
                 has_steps: false,
+                replies: OnceLock::from(Box::new(SentReplies::behind(self.replies, 0))),
                 saga: OnceLock::new(),
                 steps: OnceLock::new(),
                 suspension: Suspension::default(),

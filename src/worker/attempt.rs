@@ -8,11 +8,13 @@ use tracing::{Instrument, Span};
 
 use crate::error::Error;
 use crate::job::attempt::Attempt;
+use crate::job::history::Counters;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::propagation;
 use crate::queue::cause;
 use crate::service::lease::Lease;
+use crate::service::replies::SentReplies;
 use crate::service::suspect::SuspectPermit;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::{ServerClock, Timestamp};
@@ -228,6 +230,7 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
             headers: known.headers,
             kept: None,
             has_steps: terms.counters.has_steps,
+            replies: replies(&terms.counters),
             steps: OnceLock::new(),
             saga: OnceLock::new(),
             suspension: Suspension::default(),
@@ -235,6 +238,17 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
         }),
         ends: None,
     }
+}
+
+/// What earlier attempts have sent.
+fn replies(counters: &Counters) -> OnceLock<Box<SentReplies>> {
+    let Counters {
+        replies,
+        reply_bytes,
+        ..
+    } = *counters;
+    let sent = (replies > 0).then(|| Box::new(SentReplies::behind(replies, reply_bytes)));
+    sent.map_or_else(OnceLock::new, OnceLock::from)
 }
 
 #[cfg(test)]

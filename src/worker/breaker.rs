@@ -3,11 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use tokio::time::timeout;
-
 use crate::breaker::Breaker;
 use crate::job::Job;
-use crate::job::failure::Failure;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::worker::context::Context;
@@ -21,8 +18,9 @@ impl Breaker {
     /// the dependency answers, and so does an attempt that completes. A panic, and whatever else ends an attempt (it is put off, suspended, cancelled, or its worker
     /// stops), says nothing of the dependency. [`BreakerMiddleware::counting`] is for another rule.
     ///
-    /// The [time limit](crate::BreakerSettings::time_limit) of the breaker, if it has one, is that of the attempt. What is [wrapped](crate::WorkerBuilder::wrap)
-    /// outside of it sees attempts that the breaker refuses, what is wrapped inside does not.
+    /// How long an attempt may take is said by its [job](crate::JobOptions::timeout), and not by the [breaker](crate::BreakerSettings::time_limit). What is [wrapped](crate::WorkerBuilder::wrap)
+    /// outside of this middleware sees attempts that the breaker refuses, what is wrapped inside does not. A [saga](crate::Saga) is undone within an attempt as well: let its steps use
+    /// [`call`](Self::call) instead.
     ///
     /// ```
     /// # use oxcart::*;
@@ -120,16 +118,7 @@ impl<J: Job> Middleware for BreakerMiddleware<J> {
             Ok(under_way) => under_way,
             Err(open) => return next.fail(open),
         };
-        let outcome = match self.breaker.time_limit() {
-            None => next.run(context).await,
-            Some(limit) => match timeout(limit, next.run(context)).await {
-                Ok(outcome) => outcome,
-                Err(_) => next.fail(Failure::retry(format!(
-                    "it took longer than {limit:?}, the time limit of the breaker `{}`",
-                    self.breaker.name()
-                ))),
-            },
-        };
+        let outcome = self.breaker.within(next.run(context)).await;
         let refused = match self.says(&outcome) {
             Says::Answers => {
                 under_way.went_well().await;

@@ -18,6 +18,7 @@ use crate::queue::Queue;
 use crate::queue::cause::{CAUSATION, Running, correlation_of, header_of};
 use crate::runtime;
 use crate::service::lease::Lease;
+use crate::service::replies::SentReplies;
 use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
 use crate::worker::extract::States;
@@ -52,6 +53,8 @@ pub(crate) struct ContextInner {
     pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,
     /// Earlier attempts have stored steps, or a checkpoint.
     pub(crate) has_steps: bool,
+    /// The replies, once one is sent, or earlier attempts have sent some.
+    pub(crate) replies: OnceLock<Box<SentReplies>>,
     /// The durable steps, once one is called.
     pub(crate) steps: OnceLock<Box<Steps>>,
     /// The course of the saga, if the job is one.

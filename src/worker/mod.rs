@@ -23,6 +23,7 @@ pub(crate) mod lease_expiry;
 pub(crate) mod lease_renewal;
 pub(crate) mod lifecycle;
 pub(crate) mod middleware;
+pub(crate) mod replies;
 pub(crate) mod run_handler;
 pub(crate) mod saga;
 pub(crate) mod services;

@@ -87,7 +87,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "queue",
-        &["enqueue", "handle"],
+        &["awaited", "enqueue", "handle"],
         "a request becomes a handle, and a handle waits for the result of a request",
     ),
     (

@@ -1,8 +1,9 @@
 //! What calls, errors and operators do to a breaker.
 
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use oxcart::{
     Breaker, BreakerError, BreakerSettings, BreakerState, EventKind, Failure, JobState, Oxcart,
     State, Worker,
@@ -156,6 +157,36 @@ async fn a_probe_that_is_dropped_counts_as_nothing() {
     .await;
     assert_eq!(stripe.info().await.unwrap().opened, 1);
     eventually_async(LIMIT, async || goes(&stripe).await).await;
+}
+
+/// Redis may have let it through, and nobody hears of it. Without a word it would be waited for for a minute.
+#[tokio::test]
+async fn a_call_that_is_dropped_while_it_asks_makes_room_for_another_one() {
+    let server = Server::start();
+    let stripe = at(&server, quick()).await;
+    trip(&stripe).await;
+    tokio::time::sleep(SECOND + SECOND / 10).await;
+    for _ in 0..3 {
+        let asking = stripe.call(async || Ok::<_, Down>(())).now_or_never();
+        assert!(asking.is_none());
+    }
+    eventually_async(LIMIT, async || goes(&stripe).await).await;
+}
+
+/// Nobody waits for longer than a second, and what was forced open is not taken for closed.
+#[tokio::test]
+async fn a_redis_that_is_silent_holds_up_no_call_for_long() {
+    let server = Server::start();
+    let (open, unknown) = (at(&server, quick()).await, at(&server, quick()).await);
+    open.force_open().await.unwrap();
+    assert!(!goes(&open).await);
+    server.pause();
+    let began = Instant::now();
+    let (refused, gone) = tokio::join!(goes(&open), goes(&unknown));
+    let waited = began.elapsed();
+    server.resume();
+    assert_eq!((refused, gone), (false, true));
+    assert!(waited < 3 * SECOND, "{waited:?}");
 }
 
 #[tokio::test]

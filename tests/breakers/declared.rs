@@ -51,7 +51,6 @@ impl Case {
     fn new() -> Self {
         let oxcart = Oxcart::in_memory();
         let settings = BreakerSettings::new().trips_at(3, 60 * SECOND);
-        let settings = settings.time_limit(SECOND / 20);
         Self {
             stripe: oxcart
                 .breaker("stripe")
@@ -71,7 +70,8 @@ impl Case {
     async fn runs(&self, worker: WorkerBuilder, job: fn() -> Call) -> (u64, BreakerState) {
         let worker = worker.build().unwrap();
         for _ in 0..JOBS {
-            self.queue.enqueue(job()).attempts(2).await.unwrap();
+            let job = self.queue.enqueue(job()).attempts(2);
+            job.timeout(SECOND / 20).await.unwrap();
         }
         worker.drain().await;
         let failed = self.queue.counts().await.unwrap().totals.retried;
@@ -136,8 +136,6 @@ async fn a_probe_that_says_nothing_of_the_dependency_makes_room_for_another_one(
         case.runs(worker, || Call::Down).await,
         (3, BreakerState::Open)
     );
-    case.queue.delete().with_jobs().await.unwrap();
-    case.oxcart.advance_time(5 * SECOND);
     let worker = case.worker().wrap(case.stripe.around::<Call>());
     let worker = worker.build().unwrap();
     for (job, state) in [
@@ -145,14 +143,51 @@ async fn a_probe_that_says_nothing_of_the_dependency_makes_room_for_another_one(
         (Call::Panics, BreakerState::HalfOpen),
         (Call::Declined, BreakerState::Rising),
     ] {
+        case.queue.delete().with_jobs().await.unwrap();
+        case.oxcart.advance_time(5 * SECOND);
         case.queue.enqueue(job).attempts(1).await.unwrap();
         assert_eq!(worker.drain().await.len(), 1);
         // That a probe was dropped is told on the side.
         eventually_async(LIMIT, async || {
-            case.stripe.info().await.unwrap().state == state
+            let info = case.stripe.info().await.unwrap();
+            (info.state, info.probes) == (state, 0)
         })
         .await;
     }
+}
+
+/// Its calls are a part of the attempt, and need no permit of their own.
+#[tokio::test]
+async fn a_handler_may_call_through_the_breaker_that_is_around_it() {
+    let case = Case::new();
+    let other = case.oxcart.breaker("stripe").unwrap();
+    let worker = Worker::builder(&case.queue)
+        .concurrency(1)
+        .state(other)
+        .wrap(case.stripe.around::<Call>())
+        .handle(async |job: Call, other: State<Breaker>| {
+            let answer = async || match job {
+                Call::Fine => Ok(()),
+                _ => Err("503"),
+            };
+            other.call(answer).await?;
+            Ok::<_, Failure>(())
+        })
+        .build()
+        .unwrap();
+    for _ in 0..JOBS {
+        case.queue.enqueue(Call::Down).attempts(1).await.unwrap();
+    }
+    worker.drain().await;
+    let info = case.stripe.info().await.unwrap();
+    assert_eq!((info.state, info.opened), (BreakerState::Open, 1));
+    assert_eq!(case.queue.counts().await.unwrap().dead, 3);
+    case.queue.delete().with_jobs().await.unwrap();
+    case.oxcart.advance_time(5 * SECOND);
+    case.queue.enqueue(Call::Fine).await.unwrap();
+    worker.drain().await;
+    let state = case.stripe.info().await.unwrap().state;
+    assert_eq!(state, BreakerState::Rising);
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub(crate) struct History {
     pub(crate) children: Children,
     /// Its steps.
     pub(crate) kept: Kept,
+    /// Its replies, the first one first.
+    pub(crate) replies: Vec<Vec<u8>>,
 }
 
 impl History {
@@ -44,6 +46,7 @@ impl History {
             saga: beside.field("undo").map(Saga::stored),
             children: Children::stored(beside),
             kept: Kept::stored(beside),
+            replies: Vec::new(),
         }
     }
 
@@ -67,7 +70,7 @@ impl History {
             ..
         } = self.counters;
         // With children the other counters are there in any case.
-        let of_children = self.children.total > 0;
+        let of_children = self.children.total > 0 && self.replies.is_empty();
         let was_snoozed = match of_children {
             true => snoozes > 0 || snoozed_since_ms > 0,
             false => self.was_snoozed,
@@ -87,6 +90,8 @@ impl History {
             snoozes,
             snoozed_since_ms,
             has_steps: _,
+            replies: _,
+            reply_bytes: _,
         } = self.counters;
         let mut counters = vec![
             u64::from(failed),
@@ -104,7 +109,12 @@ impl History {
             counters.push(logged);
         }
         counters.extend(last.map(u64::from));
-        counters.extend((total > 0).then_some(total));
+        let replies = self.replies.len() as u64;
+        counters.extend((total > 0 || replies > 0).then_some(total));
+        if replies > 0 {
+            let bytes: usize = self.replies.iter().map(Vec::len).sum();
+            counters.extend([replies, bytes as u64]);
+        }
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }

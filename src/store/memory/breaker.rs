@@ -1,7 +1,5 @@
 //! A breaker: whether calls of a dependency may go.
 
-use std::collections::BTreeMap;
-
 use crate::memory::Apply;
 use crate::memory::state::State;
 use crate::policy::breaker::{BreakerState, Rules};
@@ -9,8 +7,8 @@ use crate::store::breaker::{Breaker, Force, Found};
 use crate::store::call_ended::{CallEnded, Counted, End};
 use crate::store::permit::{May, Permit, Permitted};
 
-/// A span is a tenth of the window; these and the one that has just begun are counted.
-const SPANS: u64 = 10;
+/// More are there only while processes have different windows. Then the oldest ones become one.
+const SPANS_MAX: usize = 24;
 /// How long a first probe is given before others are expected to go.
 const PROBE_MS: u64 = 1_000;
 const RISEN_MAX: f64 = 1e12;
@@ -29,27 +27,60 @@ pub(crate) struct Kept {
     /// Since the state began: calls that were let through while it rises, probes that ended well.
     pub(crate) passed: u64,
     pub(crate) succeeded: u64,
-    /// Of the last probe.
-    pub(crate) number: u64,
     pub(crate) opened: u64,
     pub(crate) why: String,
-    /// Calls and failures by span.
-    pub(crate) window: BTreeMap<u64, (u64, u64)>,
-    /// Until when each is waited for.
-    pub(crate) probes: BTreeMap<u64, u64>,
+    pub(crate) window: Vec<Span>,
+    pub(crate) probes: Vec<Probe>,
+    pub(crate) settings: Option<Settings>,
+}
+
+/// What was counted in a tenth of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) begin_ms: u64,
+    pub(crate) calls: u64,
+    pub(crate) failures: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Probe {
+    /// 0 for one that has said nothing.
+    pub(crate) number: u64,
+    /// Until when it is waited for.
+    pub(crate) until_ms: u64,
+}
+
+/// Those of the last call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) window_ms: u64,
+    pub(crate) open_ms: u64,
+    pub(crate) probe_ms: u64,
+}
+
+impl Settings {
+    fn of(rules: &Rules) -> Self {
+        Self {
+            window_ms: rules.window_ms,
+            open_ms: rules.open_ms,
+            probe_ms: rules.probe_ms,
+        }
+    }
 }
 
 /// One call.
-struct Call<'a> {
+struct Call {
     it: Kept,
-    rules: &'a Rules,
+    rules: Rules,
+    /// The longest window that is known.
+    longest_ms: u64,
     now_ms: u64,
     is_first: bool,
     changed: Option<BreakerState>,
 }
 
-impl<'a> Call<'a> {
-    fn new(state: &State, rules: &'a Rules) -> Self {
+impl Call {
+    fn new(state: &State, mut rules: Rules, is_call: bool) -> Self {
         let now_ms = state.now_ms();
         let is_first = state.breaker.is_none();
         let mut it = state.breaker.clone().unwrap_or_else(|| Kept {
@@ -60,19 +91,26 @@ impl<'a> Call<'a> {
             turns: 0,
             passed: 0,
             succeeded: 0,
-            number: 0,
             opened: 0,
             why: String::new(),
-            window: BTreeMap::new(),
-            probes: BTreeMap::new(),
+            window: Vec::new(),
+            probes: Vec::new(),
+            settings: None,
         });
+        let kept = it.settings;
+        if let Some(kept) = kept.filter(|_| !is_call) {
+            (rules.window_ms, rules.open_ms) = (kept.window_ms, kept.open_ms);
+            rules.probe_ms = kept.probe_ms;
+        }
+        let longest_ms = kept.map_or(0, |kept| kept.window_ms).max(rules.window_ms);
         it.since_ms = it.since_ms.min(now_ms);
         it.until_ms = it.until_ms.min(now_ms + rules.open_ms);
         let awaited = now_ms + 1..=now_ms + rules.probe_ms;
-        it.probes.retain(|_, until_ms| awaited.contains(until_ms));
+        it.probes.retain(|probe| awaited.contains(&probe.until_ms));
         Self {
             it,
             rules,
+            longest_ms,
             now_ms,
             is_first,
             changed: None,
@@ -84,7 +122,11 @@ impl<'a> Call<'a> {
         if let Some(changed) = self.changed {
             state.emit_value("breaker", changed.name().as_bytes());
         }
-        state.breaker = Some(self.it);
+        let settings = Some(Settings::of(&self.rules));
+        state.breaker = Some(Kept {
+            settings,
+            ..self.it
+        });
         self.changed
     }
 
@@ -110,23 +152,43 @@ impl<'a> Call<'a> {
             turns,
             passed: 0,
             succeeded: 0,
-            probes: BTreeMap::new(),
+            probes: Vec::new(),
             ..self.it.clone()
         };
         self.changed = Some(to);
     }
 
     fn count(&mut self, calls: u64, failures: u64) -> (u64, u64) {
-        let this = self.now_ms / self.rules.window_ms.div_ceil(10);
-        let spans = this.saturating_sub(SPANS)..=this;
-        self.it.window.retain(|span, _| spans.contains(span));
+        let now_ms = self.now_ms;
+        let length = self.rules.window_ms.div_ceil(10);
+        let kept_for = self.longest_ms + self.longest_ms.div_ceil(10);
+        let spans = &mut self.it.window;
+        spans.retain(|span| (span.begin_ms..span.begin_ms + kept_for).contains(&now_ms));
         if calls > 0 {
-            let counted = self.it.window.entry(this).or_default();
-            counted.0 += calls;
-            counted.1 += failures;
+            match spans.last_mut() {
+                Some(last) if now_ms < last.begin_ms + length => {
+                    last.calls += calls;
+                    last.failures += failures;
+                }
+                _ => spans.push(Span {
+                    begin_ms: now_ms,
+                    calls,
+                    failures,
+                }),
+            }
         }
-        let add = |(all, failed), counted: &(u64, u64)| (all + counted.0, failed + counted.1);
-        self.it.window.values().fold((0, 0), add)
+        if spans.len() > SPANS_MAX {
+            let first = spans.remove(0);
+            spans[0].begin_ms = first.begin_ms;
+            spans[0].calls += first.calls;
+            spans[0].failures += first.failures;
+        }
+        let counts_for = self.rules.window_ms + length;
+        let counted = spans
+            .iter()
+            .filter(|span| now_ms < span.begin_ms + counts_for);
+        let add = |(all, failed), span: &Span| (all + span.calls, failed + span.failures);
+        counted.fold((0, 0), add)
     }
 
     /// How many calls may have gone since that moment.
@@ -156,7 +218,7 @@ impl<'a> Call<'a> {
             return Some(self.turn());
         }
         let (calls, failures) = self.count(1, 1);
-        let rules = self.rules;
+        let rules = &self.rules;
         let trips = failures >= rules.failures.into()
             && calls >= rules.calls.into()
             && failures * 1_000 >= u64::from(rules.permille) * calls;
@@ -171,7 +233,7 @@ impl<'a> Call<'a> {
 
 impl Apply for Permit {
     fn apply(&self, state: &mut State) -> Permitted {
-        let mut call = Call::new(state, &self.rules);
+        let mut call = Call::new(state, self.rules, true);
         call.count(self.succeeded, 0);
         let (now_ms, rules) = (call.now_ms, &self.rules);
         match call.it.state {
@@ -191,10 +253,11 @@ impl Apply for Permit {
                 May::Pass
             }
             BreakerState::HalfOpen if under_way < rules.probes.into() => {
-                call.it.number += 1;
-                let number = call.it.number;
-                call.it.probes.insert(number, now_ms + rules.probe_ms);
-                May::Probe(number)
+                call.it.probes.push(Probe {
+                    number: self.probe,
+                    until_ms: now_ms + rules.probe_ms,
+                });
+                May::Probe
             }
             _ => May::Wait(call.turn()),
         };
@@ -209,9 +272,19 @@ impl Apply for Permit {
 
 impl Apply for CallEnded<'_> {
     fn apply(&self, state: &mut State) -> Counted {
-        let mut call = Call::new(state, &self.rules);
+        let mut call = Call::new(state, self.rules, true);
         call.count(self.succeeded, 0);
-        let is_probe = call.it.probes.remove(&self.probe).is_some();
+        let mut probes = call.it.probes.iter();
+        let is_this = |probe: &Probe| probe.number == self.probe && self.probe > 0;
+        let at = probes.position(is_this);
+        let probe = at.map(|at| call.it.probes.remove(at));
+        let is_probe = probe.is_some();
+        if let Some(probe) = probe.filter(|_| self.ended == End::Dropped) {
+            call.it.probes.push(Probe {
+                number: 0,
+                until_ms: probe.until_ms.min(call.now_ms + self.rules.open_ms),
+            });
+        }
         match self.ended {
             End::Well if is_probe => {
                 call.it.succeeded += 1;
@@ -238,7 +311,7 @@ impl Apply for CallEnded<'_> {
 
 impl Apply for Breaker<'_> {
     fn apply(&self, state: &mut State) -> Found {
-        let mut call = Call::new(state, &self.rules);
+        let mut call = Call::new(state, self.rules, false);
         let forced = call.it.forced;
         let to = match self.force {
             Force::Open => Some(BreakerState::Open),
@@ -269,7 +342,7 @@ impl Apply for Breaker<'_> {
             until_ms: it.until_ms,
             calls,
             failures,
-            probes: it.probes.len() as u64,
+            probes: it.probes.iter().filter(|probe| probe.number > 0).count() as u64,
             opened: it.opened,
             why: it.why.clone(),
             is_first: call.is_first,

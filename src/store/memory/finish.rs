@@ -55,6 +55,25 @@ impl State {
         awaited.into_iter().collect()
     }
 
+    /// Announces a job that goes on, if a caller waits for it.
+    pub(crate) fn tell_callers(&mut self, id: &JobId) {
+        let now_ms = self.now_ms();
+        if self.awaited.get(id).is_some_and(|until| *until > now_ms) {
+            let field = ("ids".to_owned(), id.as_str().as_bytes().to_vec());
+            self.finished
+                .append(now_ms, vec![field], ANNOUNCEMENTS_KEPT);
+        }
+    }
+
+    /// A caller has not read all of a job that is kept apart: it is kept for it from here on, too.
+    pub(crate) fn keep_for_caller(&mut self, id: &JobId) {
+        let until = dropped_at(self.now_ms() + AWAITED_KEPT_MS);
+        if let Some(score) = self.jobs.get(id).map(|job| job.score) {
+            let longer = until + i64::from(moves_on(score));
+            self.put(id, Collection::Kept, score.max(longer));
+        }
+    }
+
     /// Ends jobs. `own` is their own retention, if they have one.
     pub(crate) fn finish(&mut self, jobs: &[(JobId, Vec<u8>)], own: Option<Retention>) {
         let now_ms = self.now_ms();

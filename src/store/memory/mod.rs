@@ -62,6 +62,7 @@ mod receive;
 mod recover;
 mod remove;
 mod replay;
+mod replies;
 mod saga;
 mod schedules;
 mod settings;

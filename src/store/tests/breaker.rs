@@ -1,13 +1,9 @@
-//! Breakers: what is promised, and the operation of the random sequences.
+//! Breakers: what is promised.
 
-use std::sync::Arc;
+pub(super) mod operations;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-use proptest::sample::select;
-
-use super::random::op::{Op, Operation};
-use super::random::world::{World, Wrong};
 use super::{Rig, on_both};
 use crate::policy::breaker::{BreakerState, Rules};
 use crate::store::breaker::{Breaker, Force, Found};
@@ -27,16 +23,24 @@ const RULES: Rules = Rules {
 };
 
 impl Rig {
-    fn permit(&mut self) -> Permitted {
-        let (rules, succeeded) = (RULES, 0);
-        self.call(&Permit { rules, succeeded })
+    fn permit_by(&mut self, rules: Rules, probe: u64) -> Permitted {
+        let succeeded = 0;
+        self.call(&Permit {
+            rules,
+            succeeded,
+            probe,
+        })
     }
 
-    fn probe(&mut self) -> u64 {
-        match self.permit().may {
-            May::Probe(number) => number,
-            other => panic!("{other:?}"),
-        }
+    fn permit(&mut self) -> Permitted {
+        self.permit_by(RULES, 99)
+    }
+
+    /// A call that goes as a probe; its number.
+    fn probe(&mut self, number: u64) -> u64 {
+        let may = self.permit_by(RULES, number).may;
+        assert_eq!(may, May::Probe);
+        number
     }
 
     fn wait_of(&mut self) -> u64 {
@@ -89,7 +93,7 @@ impl Rig {
     pub(super) fn break_and_probe(&mut self) {
         self.trip();
         self.pass(5_000);
-        self.probe();
+        self.probe(1);
     }
 }
 
@@ -114,7 +118,7 @@ fn failures_open_it_for_a_while(mut rig: Rig) {
     rig.pass(4_999);
     rig.wait_of();
     rig.pass(1);
-    rig.probe();
+    rig.probe(2);
     assert_eq!(rig.stands().state, BreakerState::HalfOpen);
 }
 
@@ -142,7 +146,7 @@ fn turns_go_on_while_probes_fail(mut rig: Rig) {
         }
         waits.push(rig.wait_of());
         rig.pass(5_000);
-        let probe = rig.probe();
+        let probe = rig.probe(3);
         rig.ended(End::Failed, probe);
     }
     // As many turns behind one another as there are: sqrt(1 + 2 * n / 10) - 1 seconds.
@@ -151,15 +155,14 @@ fn turns_go_on_while_probes_fail(mut rig: Rig) {
         assert!((*wait as f64 - expected).abs() < 2.0, "{wait} {expected}");
     }
     let rules = Rules { rate: 1, ..RULES };
-    let succeeded = 0;
     rig.pass(5_000);
-    rig.probe();
+    rig.probe(4);
     rig.pass(400_000);
-    let probe = rig.probe();
-    rig.probe();
-    rig.call(&Permit { rules, succeeded });
+    let probe = rig.probe(5);
+    rig.probe(6);
+    rig.permit_by(rules, 99);
     rig.ended(End::Failed, probe);
-    let may = rig.call(&Permit { rules, succeeded }).may;
+    let may = rig.permit_by(rules, 99).may;
     assert_eq!(may, May::Wait(305_000));
     // When calls flow, turns begin again.
     rig.force(Force::Closed);
@@ -171,7 +174,7 @@ fn turns_go_on_while_probes_fail(mut rig: Rig) {
 fn a_few_probes_decide(mut rig: Rig) {
     rig.trip();
     rig.pass(5_000);
-    let probes = [rig.probe(), rig.probe()];
+    let probes = [rig.probe(7), rig.probe(8)];
     rig.wait_of();
     // One goes well; the other one has still to tell, and no third one goes.
     assert_eq!(rig.ended(End::Well, probes[0]).changed, None);
@@ -186,7 +189,7 @@ fn a_few_probes_decide(mut rig: Rig) {
     assert_eq!(rig.permit().changed, Some(BreakerState::Closed));
     rig.trip();
     rig.pass(5_000);
-    let (first, second) = (rig.probe(), rig.probe());
+    let (first, second) = (rig.probe(9), rig.probe(10));
     let ended = rig.ended(End::Failed, first);
     assert_eq!(ended.changed, Some(BreakerState::Open));
     assert!(ended.wait_ms.is_some());
@@ -199,16 +202,24 @@ fn a_few_probes_decide(mut rig: Rig) {
 fn a_probe_that_does_not_tell_is_forgotten(mut rig: Rig) {
     rig.trip();
     rig.pass(5_000);
-    let (first, second) = (rig.probe(), rig.probe());
-    // Dropped with its handler: another one goes in its place.
+    let (first, second) = (rig.probe(11), rig.probe(12));
+    // Dropped with its handler: another one goes in its place, when as much time has passed as before the first one.
     rig.ended(End::Dropped, first);
     assert_eq!(rig.stands().probes, 1);
-    rig.probe();
-    rig.pass(19_999);
+    rig.pass(4_999);
     rig.wait_of();
     rig.pass(1);
-    let (third, fourth) = (rig.probe(), rig.probe());
-    assert!(third > second && fourth > third);
+    // It does not tell anything more.
+    assert_eq!(rig.ended(End::Failed, first).changed, None);
+    rig.probe(13);
+    rig.pass(14_999);
+    rig.wait_of();
+    // The second has not told for 20 s.
+    rig.pass(1);
+    let third = rig.probe(14);
+    rig.wait_of();
+    rig.pass(5_000);
+    let fourth = rig.probe(15);
     // It tells after all.
     assert_eq!(rig.ended(End::Failed, second).changed, None);
     assert_eq!(rig.stands().state, BreakerState::HalfOpen);
@@ -220,7 +231,7 @@ fn a_probe_that_does_not_tell_is_forgotten(mut rig: Rig) {
 fn calls_flow_at_a_rising_rate_when_it_closes(mut rig: Rig) {
     rig.break_and_probe();
     rig.ended(End::Well, 1);
-    let second = rig.probe();
+    let second = rig.probe(16);
     rig.ended(End::Well, second);
     let mut passed = Vec::new();
     for _ in 0..3 {
@@ -240,7 +251,7 @@ fn calls_flow_at_a_rising_rate_when_it_closes(mut rig: Rig) {
 fn failures_count_while_it_rises(mut rig: Rig) {
     rig.break_and_probe();
     rig.ended(End::Well, 1);
-    let second = rig.probe();
+    let second = rig.probe(17);
     rig.ended(End::Well, second);
     rig.fails();
     rig.pass(4_000);
@@ -255,7 +266,7 @@ fn failures_count_while_it_rises(mut rig: Rig) {
         probes: 1,
         ..RULES
     };
-    let probe = rig.probe();
+    let probe = rig.probe(18);
     let ended = rig.ended_with(rules, End::Well, probe);
     assert_eq!(ended.changed, Some(BreakerState::Closed));
 }
@@ -271,6 +282,57 @@ fn old_failures_do_not_count(mut rig: Rig) {
     assert_eq!(rig.fails().changed, Some(BreakerState::Open));
 }
 
+/// While a release with another window is rolled out, failures are counted by both.
+fn processes_may_have_different_windows(mut rig: Rig) {
+    let long = Rules {
+        window_ms: 3_600_000,
+        ..RULES
+    };
+    rig.ended_with(long, End::Failed, 0);
+    rig.pass(100_000);
+    assert_eq!(rig.fails().changed, None);
+    assert_eq!(rig.stands().failures, 1);
+    let opened = rig.ended_with(long, End::Failed, 0).changed;
+    assert_eq!(opened, Some(BreakerState::Open));
+    // What is kept has a bound.
+    rig.force(Force::Closed);
+    for _ in 0..100 {
+        rig.pass(1_000);
+        rig.fails();
+        rig.permit_by(long, 99);
+    }
+    assert_eq!(rig.stands().failures, 100);
+    let window = rig.subject.dump().get("breaker", "window").cloned();
+    let window = String::from_utf8(window.unwrap()).unwrap();
+    assert_eq!(window.split(' ').count(), 24);
+}
+
+/// Operators do not know the settings of the application.
+fn those_who_look_need_no_settings(mut rig: Rig) {
+    let long = Rules {
+        window_ms: 60_000,
+        open_ms: 90_000,
+        probe_ms: 900_000,
+        ..RULES
+    };
+    for _ in 0..2 {
+        rig.ended_with(long, End::Failed, 0);
+        rig.pass(12_000);
+    }
+    assert_eq!(rig.stands().failures, 2);
+    rig.force(Force::Closed);
+    rig.force(Force::Automatic);
+    assert_eq!(rig.stands().failures, 2);
+    let opened = rig.ended_with(long, End::Failed, 0).changed;
+    assert_eq!(opened, Some(BreakerState::Open));
+    let found = rig.stands();
+    assert_eq!(found.until_ms - found.since_ms, 90_000);
+    rig.pass(90_000);
+    assert_eq!(rig.permit_by(long, 1).may, May::Probe);
+    rig.pass(30_000);
+    assert_eq!(rig.stands().probes, 1);
+}
+
 fn a_ratio_of_enough_calls_is_asked_for(mut rig: Rig) {
     let rules = Rules {
         permille: 500,
@@ -280,8 +342,12 @@ fn a_ratio_of_enough_calls_is_asked_for(mut rig: Rig) {
     for _ in 0..6 {
         assert_eq!(rig.ended_with(rules, End::Failed, 0).changed, None);
     }
-    let succeeded = 8;
-    rig.call(&Permit { rules, succeeded });
+    let (succeeded, probe) = (8, 99);
+    rig.call(&Permit {
+        rules,
+        succeeded,
+        probe,
+    });
     let found = rig.stands();
     assert_eq!((found.calls, found.failures), (14, 6));
     assert_eq!(rig.ended_with(rules, End::Failed, 0).changed, None);
@@ -305,7 +371,7 @@ fn operators_force_it(mut rig: Rig) {
     assert!(rig.fails().wait_ms.is_some());
     let found = rig.force(Force::Automatic);
     assert_eq!((found.state, found.is_forced), (BreakerState::Open, false));
-    let probe = rig.probe();
+    let probe = rig.probe(19);
     rig.force(Force::Closed);
     assert_eq!(rig.ended(End::Failed, probe).wait_ms, None);
     for _ in 0..9 {
@@ -325,13 +391,13 @@ fn a_clock_that_is_set_back_does_not_keep_it_open(mut rig: Rig) {
     rig.break_and_probe();
     rig.now_us -= 86_400_000_000;
     rig.subject.set_clock(rig.now_us);
-    rig.probe();
-    rig.ended(End::Failed, 2);
+    rig.probe(20);
+    rig.ended(End::Failed, 20);
     rig.now_us -= 86_400_000_000;
     rig.subject.set_clock(rig.now_us);
     assert!(rig.wait_of() < 6_000);
     rig.pass(5_000);
-    rig.probe();
+    rig.probe(21);
 }
 
 on_both!(
@@ -344,139 +410,8 @@ on_both!(
     failures_open_it_for_a_while,
     old_failures_do_not_count,
     operators_force_it,
+    processes_may_have_different_windows,
+    those_who_look_need_no_settings,
     turns_are_given_in_order_at_a_rising_rate,
     turns_go_on_while_probes_fail,
 );
-
-/// Something that is done to a breaker.
-#[derive(Debug, Clone)]
-enum OnBreaker {
-    Permit {
-        calls: u64,
-    },
-    Ended {
-        ended: End,
-        probe: u64,
-    },
-    /// Probes go, and all of them end well.
-    Mend,
-    Force(Force),
-}
-
-#[derive(Debug, Clone)]
-struct ToBreaker {
-    rules: Rules,
-    succeeded: u64,
-    what: OnBreaker,
-}
-
-pub(super) fn operation() -> impl Strategy<Value = Op> {
-    let ended = select(
-        &[
-            End::Failed,
-            End::Failed,
-            End::Failed,
-            End::Well,
-            End::Dropped,
-        ][..],
-    );
-    let probe = select(&[0, 0, 1, 2, 3, 4][..]);
-    let force = [Force::Nothing, Force::Open, Force::Closed, Force::Automatic];
-    let what = prop_oneof![
-        6 => (1..30u64).prop_map(|calls| OnBreaker::Permit { calls }),
-        8 => (ended, probe).prop_map(|(ended, probe)| OnBreaker::Ended { ended, probe }),
-        2 => Just(OnBreaker::Mend),
-        1 => select(force.to_vec()).prop_map(OnBreaker::Force),
-    ];
-    let rules = (
-        (select(&[1, 3][..]), select(&[0, 500][..])),
-        select(&[100, 2_000, 60_000][..]),
-        select(&[1, 900, 5_000][..]),
-        1..3u32,
-        select(&[0, 900, 60_000][..]),
-    );
-    (rules, select(&[0, 0, 2][..]), what).prop_map(
-        |(((failures, permille), window_ms, open_ms, probes, rise_ms), succeeded, what)| {
-            let rules = Rules {
-                failures,
-                window_ms,
-                permille,
-                calls: permille / 100,
-                open_ms,
-                probes,
-                rise_ms,
-                ..RULES
-            };
-            let operation = ToBreaker {
-                rules,
-                succeeded,
-                what,
-            };
-            Op::Other(Arc::new(operation))
-        },
-    )
-}
-
-impl Operation for ToBreaker {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let Self {
-            rules, succeeded, ..
-        } = *self;
-        let why = "down";
-        match self.what {
-            OnBreaker::Permit { calls } => {
-                for _ in 0..calls {
-                    world.both(&Permit { rules, succeeded })?;
-                }
-            }
-            OnBreaker::Ended { ended, probe } => {
-                // One of those that are under way, if there is one.
-                let last = world.memory.call(&Breaker {
-                    rules,
-                    force: Force::Nothing,
-                    why,
-                });
-                let probe = if last.probes > 0 && probe == 4 {
-                    last_probe(world)
-                } else {
-                    probe
-                };
-                world.both(&CallEnded {
-                    rules,
-                    succeeded,
-                    ended,
-                    probe,
-                    why,
-                })?;
-            }
-            OnBreaker::Mend => {
-                for _ in 0..rules.probes {
-                    world.both(&Permit { rules, succeeded })?;
-                    let (ended, probe) = (End::Well, last_probe(world));
-                    world.both(&CallEnded {
-                        rules,
-                        succeeded,
-                        ended,
-                        probe,
-                        why,
-                    })?;
-                }
-            }
-            OnBreaker::Force(force) => world.both(&Breaker { rules, force, why })?,
-        }
-        world.both(&Breaker {
-            rules,
-            force: Force::Nothing,
-            why,
-        })
-    }
-}
-
-/// The number of the last probe.
-fn last_probe(world: &World<'_>) -> u64 {
-    let probes = world.last.get("breaker", "probes");
-    let probes = String::from_utf8_lossy(probes.map_or(&[][..], |text| text)).into_owned();
-    let last = probes.rsplit(' ').next().unwrap_or_default();
-    let number = last.split(':').next().unwrap_or_default();
-    number.parse().unwrap_or(0)
-}

@@ -261,6 +261,9 @@ impl Dump {
             for (number, step) in &history.kept.steps {
                 self.set("attempts", format!("{id}#step{number}"), step.clone());
             }
+            for (number, reply) in (1..).zip(&history.replies) {
+                self.set("attempts", format!("{id}#reply{number}"), reply.clone());
+            }
             if let Some(cursor) = &history.kept.cursor {
                 self.set("attempts", format!("{id}#cursor"), cursor.clone());
             }

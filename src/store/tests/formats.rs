@@ -175,6 +175,7 @@ fn everything() -> Rig {
             text: "half of it is done".to_owned(),
         }],
     });
+    rig.send_replies(&active, 1, &[b"one".to_vec()]);
     rig.cancel(&["active"]);
     let mut again = job("again");
     again.priority = Some(3);
@@ -358,6 +359,7 @@ fn every_format_there_ever_was_is_read() {
             });
             assert_eq!(log.len(), 1);
             assert!(log[0].1.ends_with(b" half of it is done"));
+            assert_eq!(rig.all_replies("active"), ["one"]);
             let (cursor, limit) = (Alerts::ALL, 9);
             let (name, stands) = &rig.call(&Alerts::page(cursor, limit)).alerts[0];
             assert_eq!(name, "deep mail");

@@ -36,6 +36,7 @@ mod random;
 mod register;
 mod removal;
 mod remove_dead;
+mod replies;
 mod report;
 mod saga;
 mod schedules;

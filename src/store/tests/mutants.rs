@@ -73,6 +73,7 @@ mod oldest;
 mod outbox;
 mod pages;
 mod pause_name;
+mod replies;
 mod report;
 mod saga;
 mod spawn;

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{
-    LATER, all, bounced, call_ended, end, entry, held, held_back, listed, look_at_breaker, orphans,
-    permit, receive, recover, tick, tried,
+    LATER, all, bounced, call_ended, end, enqueue, entry, held, held_back, listed, look_at_breaker,
+    orphans, permit, receive, recover, schedule, tick, tried,
 };
 pub(super) use calls::{keyed, report};
 pub(super) use scripts::{not_called, scripts, tags};
@@ -24,7 +24,6 @@ use super::{completed, job};
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
-use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
 use crate::policy::steps::StepKind;
@@ -70,10 +69,12 @@ use crate::store::receive::Receive;
 use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::replies::Replies;
 use crate::store::report::Report;
 use crate::store::resume::Resume;
-use crate::store::schedule::{Definition, NextTick, Schedule};
+use crate::store::schedule::Schedule;
 use crate::store::schedules::Schedules;
+use crate::store::send_replies::SendReplies;
 use crate::store::sent::Sent;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
@@ -230,13 +231,7 @@ verbs! {
         }).collect(),
     }
     enqueue: Enqueue<'_> {
-        "enqueue" => |redis, _| {
-            let (new, mut later) = (job("new"), job("later"));
-            later.due = Due::After { ms: 5 };
-            later.priority = Some(3);
-            let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
-            tried(redis, &Enqueue { lane, call, jobs: &[&new, &later], novelty })
-        },
+        "enqueue" => |redis, _| enqueue(redis),
         "enqueue with traits" => |redis, _| {
             let jobs = held_back();
             let jobs: Vec<&NewJob> = jobs.iter().collect();
@@ -387,6 +382,13 @@ verbs! {
     replay: Replay<'_> {
         "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
     }
+    replies: Replies<'_> {
+        "replies" => |redis, _| {
+            let (from, most, bytes, await_ms) = (1, 5, 99, 5);
+            let ask = |id: &JobId| tried(redis, &Replies { id: id.as_str(), from, most, bytes, await_ms });
+            all().iter().map(ask).collect()
+        },
+    }
     report: Report<'_> {
         "report" => |redis, _| tried(redis, &report(false)),
         "stop reporting" => |redis, _| tried(redis, &report(true)),
@@ -395,20 +397,16 @@ verbs! {
         "resume" => |redis, _| tried(redis, &Resume),
     }
     schedule: Schedule<'_> {
-        "schedule" => |redis, _| {
-            let job = &EncodedRecord::new("test", vec![0xc0], &JobOptions::new(), Vec::new());
-            tried(redis, &Schedule {
-                name: "nightly",
-                revision: 1,
-                paused: false,
-                tick: NextTick::At { ms: PAST + 5 },
-                seen: None,
-                define: Some(Definition { rule: b"rule", job }),
-            })
-        },
+        "schedule" => |redis, _| schedule(redis),
     }
     schedules: Schedules<'_> {
         "schedules" => |redis, _| tried(redis, &Schedules::due(0, 5)),
+    }
+    send_replies: SendReplies<'_> {
+        "send replies" => |redis, receipt| {
+            let (id, first, replies) = (&held(), 1, &[b"x".to_vec(), b"y".to_vec()][..]);
+            tried(redis, &SendReplies { id, receipt, first, replies })
+        },
     }
     sent: Sent<'_> {
         "delete what was sent" => |redis, _| tried(redis, &Sent { target: "other", position: u64::MAX >> 11 }),

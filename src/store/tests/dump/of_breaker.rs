@@ -15,7 +15,6 @@ impl Dump {
             it.turns,
             it.passed,
             it.succeeded,
-            it.number,
             it.opened,
         ];
         let numbers = numbers.map(|n| n.to_string()).join(" ");
@@ -23,10 +22,14 @@ impl Dump {
         self.set("breaker", "state", text);
         self.set("breaker", "why", it.why.as_str());
         let spans = it.window.iter();
-        let spans = spans.map(|(span, (calls, failures))| format!("{span}:{calls}:{failures}"));
+        let spans = spans.map(|span| format!("{}:{}:{}", span.begin_ms, span.calls, span.failures));
         self.set("breaker", "window", spans.collect::<Vec<_>>().join(" "));
         let probes = it.probes.iter();
-        let probes = probes.map(|(number, until_ms)| format!("{number}:{until_ms}"));
+        let probes = probes.map(|probe| format!("{}:{}", probe.number, probe.until_ms));
         self.set("breaker", "probes", probes.collect::<Vec<_>>().join(" "));
+        if let Some(it) = it.settings {
+            let settings = format!("{} {} {}", it.window_ms, it.open_ms, it.probe_ms);
+            self.set("breaker", "settings", settings);
+        }
     }
 }

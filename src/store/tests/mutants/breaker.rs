@@ -18,9 +18,9 @@ mutants! {
     one_probe_closes_a_breaker among BREAKERS:
         "if it.succeeded >= args.probes then" => "if true then";
     a_failed_probe_opens_nothing among BREAKERS:
-        "elseif is_probe and args.ended == 'failed' then" => "elseif false then";
+        "elseif probe and args.ended == 'failed' then" => "elseif false then";
     a_probe_tells_twice among BREAKERS:
-        "    table.remove(it.probes, i)\n" => "";
+        "probe = table.remove(it.probes, i)" => "probe = one";
     a_probe_that_does_not_tell_is_waited_for among BREAKERS:
         "if until_ms > now_ms and until_ms <= now_ms + args.probe_ms then" => "if until_ms <= now_ms + args.probe_ms then";
     a_breaker_stays_open_after_the_clock_was_set_back among BREAKERS:
@@ -43,10 +43,22 @@ mutants! {
         "it.turns = math.max(it.turns, queue.risen(now_ms - from)) + 1" => "it.turns = 1";
     turns_do_not_follow_the_time among BREAKERS:
         "it.turns = math.max(it.turns, queue.risen(now_ms - from)) + 1" => "it.turns = it.turns + 1";
-    failures_of_long_ago_count among BREAKERS:
-        "if span >= this - 10 and span <= this then" => "if span <= this then";
     failures_of_a_later_time_count among BREAKERS:
-        "if span >= this - 10 and span <= this then" => "if span >= this - 10 then";
+        " and span.begin <= now_ms then" => " then";
+    what_is_over_is_kept among BREAKERS:
+        "if span.begin > now_ms - it.longest_ms - math.ceil(it.longest_ms / 10) and" => "if";
+    a_shorter_window_forgets_what_a_longer_one_counts among BREAKERS:
+        "math.max(args.window_ms, window_ms and queue.number(window_ms) or 0)" => "args.window_ms";
+    to_look_needs_the_settings among BREAKERS:
+        "if window_ms and not is_call then" => "if false then";
+    the_settings_of_the_first_call_hold among BREAKERS:
+        "if window_ms and not is_call then" => "if window_ms then";
+    a_dropped_probe_makes_room_at_once among BREAKERS:
+        "if probe and args.ended == 'dropped' then" => "if false then";
+    a_dropped_probe_is_waited_for among BREAKERS:
+        "math.min(probe.until_ms, now_ms + args.open_ms)" => "probe.until_ms";
+    a_dropped_probe_tells_after_all among BREAKERS:
+        "number = 0, until_ms" => "number = probe.number, until_ms";
     what_opened_a_breaker_counts_again among BREAKERS:
         "if it.state ~= 'rising' or state ~= 'closed' then" => "if false then";
     an_operator_waits_for_probes among BREAKERS:

@@ -31,7 +31,7 @@ use crate::store::tests::steps::operations as steps;
 use crate::store::tests::topic::operations as topic;
 use crate::store::tests::{
     adopt, alerts, audit, breaker, cancel, edit, expiry, feed, flows, gates, import, log, oldest,
-    outbox, owner, remove_dead, report, saga, snooze, spawn, successors, turns, unique,
+    outbox, owner, remove_dead, replies, report, saga, snooze, spawn, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -80,6 +80,8 @@ operations! {
         .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
     2 Log: log::operation();
     1 ReadLog: log::read();
+    3 Reply: replies::operation();
+    2 ReadReplies: replies::read();
     3 Saga: saga::operation();
     4 Step: steps::store();
     4 Suspend: steps::suspend();
@@ -147,7 +149,7 @@ operations! {
     6 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
     6 Topic: topic::operation();
-    3 Breaker: breaker::operation();
+    3 Breaker: breaker::operations::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
     4 FarFlow: flows::far_operations::operation();

@@ -19,6 +19,7 @@ pub(super) mod profile;
 mod profile_alerts;
 mod profile_dead;
 mod profile_outbox;
+mod profile_replies;
 mod profile_sagas;
 mod profile_steps;
 mod profile_waiting;

@@ -9,6 +9,7 @@ use super::choice::Kind::{self, *};
 pub(crate) use super::profile_alerts::ALERTS;
 pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_outbox::{BREAKERS, FED, OUTBOX, TOPICS};
+pub(crate) use super::profile_replies::{LOGS, REPLIES, REPLIES_KEPT};
 pub(crate) use super::profile_sagas::{SAGAS, SAGAS_ASKED, SAGAS_STALLED};
 pub(crate) use super::profile_steps::{
     SPAWN, SPAWN_REPLAYED, STEPS, STEPS_EDITED, STEPS_GATED, STEPS_LOST, STEPS_UNIQUE,
@@ -475,19 +476,6 @@ pub(crate) const REPORT_DAYS: Profile = Profile(&[(10, Report), (6, PassDay)]);
 /// They say so while jobs come and go.
 pub(crate) const REPORTED: Profile =
     Profile(&[(10, Report), (6, Enqueue), (6, Advance), (4, Pass)]);
-
-/// Handlers write into the logs of their jobs, which fail, end and go.
-pub(crate) const LOGS: Profile = Profile(&[
-    (6, Enqueue),
-    (16, Advance),
-    (14, Log),
-    (6, ReadLog),
-    (3, Recover),
-    (3, Remove),
-    (2, Replay),
-    (2, Trim),
-    (5, Pass),
-]);
 
 /// Jobs come from another queue.
 pub(crate) const ADOPTED: Profile = Profile(&[

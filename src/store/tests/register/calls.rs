@@ -14,7 +14,7 @@ use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::Verb;
 use crate::store::breaker::{Breaker, Force};
 use crate::store::call_ended::{CallEnded, End};
-use crate::store::enqueue::NewJob;
+use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::fire::Entry;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
@@ -22,6 +22,7 @@ use crate::store::permit::Permit;
 use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::report::Report;
+use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::tests::bad_input::{NOW, PAST, advance};
 use crate::store::tests::outbox::numbered;
 use crate::store::tests::subject::InRedis;
@@ -62,6 +63,33 @@ pub(super) fn bounced(name: Option<String>) -> Outcome {
 pub(super) fn end(redis: &mut InRedis, receipt: &Receipt, outcome: Outcome) -> Tried {
     let ended = [settlement(&held(), receipt, outcome)];
     tried(redis, &advance("worker", 9, &ended, 5))
+}
+
+pub(super) fn enqueue(redis: &mut InRedis) -> Tried {
+    let (new, mut later) = (job("new"), job("later"));
+    later.due = Due::After { ms: 5 };
+    later.priority = Some(3);
+    let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
+    let enqueue = Enqueue {
+        lane,
+        call,
+        jobs: &[&new, &later],
+        novelty,
+    };
+    tried(redis, &enqueue)
+}
+
+pub(super) fn schedule(redis: &mut InRedis) -> Tried {
+    let job = &EncodedRecord::new("test", vec![0xc0], &JobOptions::new(), Vec::new());
+    let schedule = Schedule {
+        name: "nightly",
+        revision: 1,
+        paused: false,
+        tick: NextTick::At { ms: PAST + 5 },
+        seen: None,
+        define: Some(Definition { rule: b"rule", job }),
+    };
+    tried(redis, &schedule)
 }
 
 /// Takes back what was held two hours ago.
@@ -171,8 +199,13 @@ pub(super) fn look_at_breaker(redis: &mut InRedis, force: Force) -> Tried {
 }
 
 pub(super) fn permit(redis: &mut InRedis) -> Tried {
-    let (rules, succeeded) = (breaker_rules(), 2);
-    tried(redis, &Permit { rules, succeeded })
+    let (rules, succeeded, probe) = (breaker_rules(), 2, 7);
+    let permit = Permit {
+        rules,
+        succeeded,
+        probe,
+    };
+    tried(redis, &permit)
 }
 
 pub(super) fn call_ended(redis: &mut InRedis, ended: End, probe: u64) -> Tried {
