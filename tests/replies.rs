@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use oxcart::{
     Context, Enqueued, ErrorKind, Failure, Job, JobId, Oxcart, Queue, Replies, ReplySender,
     ReplyStream, Retention, Worker,
@@ -43,7 +43,6 @@ enum How {
 struct Number {
     number: u64,
     attempt: u32,
-    padding: Vec<u8>,
 }
 
 impl Job for Count {
@@ -65,11 +64,7 @@ async fn counting(
     context: Context,
 ) -> Result<u64, Failure> {
     let attempt = context.attempt().number;
-    let reply = |number| Number {
-        number,
-        attempt,
-        padding: Vec::new(),
-    };
+    let reply = |number| Number { number, attempt };
     if job.how == How::AtOnce {
         try_join_all((1..=job.to).map(|number| replies.send(&reply(number)))).await?;
         return Ok(job.to);
@@ -383,12 +378,10 @@ impl Replies for Much {
 
 async fn say_much(job: Much, replies: ReplySender<Much>) -> Result<(usize, String), Failure> {
     let reply = "x".repeat(job.bytes);
-    for sent in 0..job.replies {
-        if let Err(error) = replies.send(&reply).await {
-            return Ok((sent, format!("{:?}: {error}", error.kind())));
-        }
-    }
-    Ok((job.replies, String::new()))
+    let sent = join_all((0..job.replies).map(|_| replies.send(&reply))).await;
+    let stored = sent.iter().filter(|sent| sent.is_ok()).count();
+    let error = sent.into_iter().find_map(Result::err).unwrap();
+    Ok((stored, format!("{:?}: {error}", error.kind())))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -432,11 +425,7 @@ async fn g2_an_attempt_that_has_lost_its_lease_stores_nothing_and_hears_of_it() 
     let handler = move |_: Count, replies: ReplySender<Count>, context: Context| {
         let (told, client) = (told.clone(), client.clone());
         async move {
-            let number = |number| Number {
-                number,
-                attempt: 1,
-                padding: Vec::new(),
-            };
+            let number = |number| Number { number, attempt: 1 };
             replies.send(&number(1)).await?;
             let mut connection = client.get_connection()?;
             let keys: Vec<String> = redis::cmd("KEYS").arg("*:claims").query(&mut connection)?;

@@ -214,10 +214,29 @@ impl<D> CloudEvent<D> {
         };
         version.parse().map_err(|_| {
             Error::invalid(format!(
-                "the CloudEvent {:?} has the `{SCHEMA_VERSION}` {version:?}, which is no whole number from {FIRST}",
+                "the CloudEvent {:?} has the `{SCHEMA_VERSION}` {version:?}; it counts the versions of a type of jobs, from {FIRST} on. Rename the attribute if it means something else",
                 self.id
             ))
         })
+    }
+
+    /// Whether it can be a job of this type, whose present version the data was read as.
+    pub(crate) fn check_type(&self, name: &str, version: u32) -> Result<(), Error> {
+        self.check()?;
+        let id = &self.id;
+        if self.name != name {
+            let is = &self.name;
+            return Err(Error::invalid(format!(
+                "the CloudEvent {id:?} is of type {is:?}, and not {name:?}"
+            )));
+        }
+        if self.extensions.contains_key(SCHEMA_VERSION) && self.version()? != version {
+            let is = self.version()?;
+            return Err(Error::invalid(format!(
+                "the CloudEvent {id:?} has data of version {is} of {name:?}, which is now {version}; as an event of no type (`enqueue_event`, `publish_event`) it goes through the upcasters"
+            )));
+        }
+        Ok(())
     }
 
     /// What the job carries of it as headers.

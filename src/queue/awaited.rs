@@ -11,7 +11,7 @@ use crate::job::outcome::Ending;
 use crate::queue::Queue;
 use crate::queue::cancel_on_drop::CancelOnDrop;
 use crate::queue::enqueue::Enqueue;
-use crate::queue::handle::Enqueued;
+use crate::queue::handle::JobHandle;
 
 /// How long a caller waits unless it says otherwise.
 pub(crate) const WAIT_DEFAULT: Duration = Duration::from_secs(60);
@@ -30,7 +30,11 @@ pub(crate) struct AwaitedJob<J: Job> {
 
 enum Source<J: Job> {
     Request(Box<Enqueue<J>>),
-    Job(Queue, JobId),
+    Job {
+        queue: Queue,
+        id: JobId,
+        is_own: bool,
+    },
 }
 
 impl<J: Job> AwaitedJob<J> {
@@ -38,8 +42,12 @@ impl<J: Job> AwaitedJob<J> {
         Self::new(Source::Request(Box::new(request)))
     }
 
-    pub(crate) fn of_job(queue: &Queue, id: &JobId) -> Self {
-        Self::new(Source::Job(queue.clone(), id.clone()))
+    pub(crate) fn of_job(handle: &JobHandle<J>) -> Self {
+        Self::new(Source::Job {
+            queue: handle.queue().clone(),
+            id: handle.id().clone(),
+            is_own: handle.is_own(),
+        })
     }
 
     fn new(source: Source<J>) -> Self {
@@ -63,7 +71,7 @@ impl<J: Job> AwaitedJob<J> {
     pub(crate) fn known(&self) -> (Option<&str>, &JobId) {
         match &self.source {
             Source::Request(request) => (None, request.job_id()),
-            Source::Job(queue, id) => (Some(queue.name()), id),
+            Source::Job { queue, id, .. } => (Some(queue.name()), id),
         }
     }
 
@@ -71,8 +79,8 @@ impl<J: Job> AwaitedJob<J> {
     pub(crate) async fn job(&mut self, limit: Duration) -> Result<(Queue, JobId), Error> {
         if let Source::Request(request) = &mut self.source {
             request.awaited_for(limit);
-            let is_ours = !request.is_given_an_id();
-            if let Some(queue) = request.queue().filter(|_| is_ours) {
+            let makes_id = !request.is_given_an_id();
+            if let Some(queue) = request.queue().filter(|_| makes_id) {
                 self.on_drop.may_be_added(queue, request.job_id());
             }
             let sent = request.send_within(limit).await;
@@ -80,25 +88,34 @@ impl<J: Job> AwaitedJob<J> {
                 self.on_drop.leave_alone();
             }
             let handle = sent?;
-            let is_added = match handle.enqueued() {
-                Enqueued::New => true,
-                Enqueued::AlreadyThere => is_ours,
-                Enqueued::Duplicate | Enqueued::Replaced => false,
-            };
-            let (queue, id) = (handle.queue().clone(), handle.id().clone());
-            if is_added {
-                self.on_drop.is_added(&queue, &id);
-            }
-            self.source = Source::Job(queue, id);
-        } else if let (Source::Job(queue, id), false) = (&self.source, self.is_awaited) {
-            self.on_drop.is_added(queue, id);
+            self.source = Self::of_job(&handle).source;
         }
-        self.is_awaited = true;
         match &self.source {
-            Source::Job(queue, id) => Ok((queue.clone(), id.clone())),
+            Source::Job { queue, id, is_own } => {
+                if *is_own && !self.is_awaited {
+                    self.on_drop.is_added(queue, id);
+                }
+                self.is_awaited = true;
+                Ok((queue.clone(), id.clone()))
+            }
             Source::Request(_) => unreachable!("it has been enqueued"),
         }
     }
+}
+
+/// Whether the job is known to have ended by this answer; what goes wrong with the waiting says nothing of it.
+pub(crate) fn has_ended<T>(answer: &Result<T, Error>) -> bool {
+    use ErrorKind::{Cancelled, Codec, Compensated, Dead, Expired, NotFound};
+    let is_end = |kind| {
+        matches!(
+            kind,
+            Dead | Cancelled | Compensated | Expired | NotFound | Codec
+        )
+    };
+    answer
+        .as_ref()
+        .err()
+        .is_none_or(|error| is_end(error.kind()))
 }
 
 /// What its handler gave, or why it gave nothing.
@@ -182,4 +199,28 @@ pub(crate) fn too_late(
         ),
     };
     Error::new(ErrorKind::Timeout, text).with_job(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_wrong_with_the_waiting_says_nothing_of_the_job() {
+        let ended = |kind| has_ended::<()>(&Err(Error::new(kind, "")));
+        assert!(has_ended(&Ok(())));
+        assert!(
+            [ErrorKind::Dead, ErrorKind::NotFound, ErrorKind::Codec]
+                .map(ended)
+                .iter()
+                .all(|it| *it)
+        );
+        let waiting = [
+            ErrorKind::Deadlock,
+            ErrorKind::Timeout,
+            ErrorKind::Unreachable,
+            ErrorKind::Refused,
+        ];
+        assert!(!waiting.map(ended).iter().any(|it| *it));
+    }
 }

@@ -14,8 +14,8 @@ use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
 
-/// The type of jobs and events that were made of a [`CloudEvent`]: their name and their payload are those of the event. What the handler gives back is
-/// not read; [`Queue::job`] tells it.
+/// The type of jobs and events that were made of a [`CloudEvent`]: their name and their payload are those of the event. Await the result of such a job only
+/// if its handler gives back nothing; [`Queue::job`] tells any.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Untyped;
@@ -64,7 +64,9 @@ impl Queue {
     /// A request to enqueue a job that is made of a [`CloudEvent`]: its id, its name and its payload are those of the event, and what else the event says
     /// travels as headers, within their 1,024 bytes. Set what else it needs, then await it. An event whose id is in the queue is not enqueued again.
     ///
-    /// Nobody checks that the data is what jobs of that name have. If it is not, no handler can read the job: it is handed back, and dead in the end.
+    /// Nobody checks that the data is what jobs of that name have. If it is not, no handler can read the job: it is handed back, and dead in the end. Data
+    /// without the attribute `schemaversion` is of version 1. Which fields are [secret](Job::SECRET) is not known, and they are shown. If this program knows the type, use
+    /// [`enqueue_typed_event`](Self::enqueue_typed_event).
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -81,6 +83,55 @@ impl Queue {
     /// is binary (`data_base64`); otherwise as [`Enqueue`].
     pub fn enqueue_event<D: Serialize>(&self, event: CloudEvent<D>) -> Enqueue<Untyped> {
         Enqueue::of_event(self, event)
+    }
+
+    /// The same for data that this program knows: the job has the options, the [secret fields](Job::SECRET) and the [version](Job::VERSION) of its type.
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Charge { order: u64, card: String }
+    /// impl Job for Charge {
+    ///     const NAME: &'static str = "charge";
+    ///     const SECRET: &'static [&'static str] = &["card"];
+    ///     type Output = ();
+    /// }
+    ///
+    /// # async fn example(billing: Queue) -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = r#"{"specversion": "1.0", "id": "17", "type": "charge", "source": "/shop", "data": {"order": 17, "card": "4111"}}"#;
+    /// let event: CloudEvent<Charge> = serde_json::from_str(text)?;
+    /// billing.enqueue_typed_event(event).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`enqueue_event`](Self::enqueue_event); and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an event of another type, without data, or whose `schemaversion` is another
+    /// one than that of the type.
+    pub fn enqueue_typed_event<J: Job>(&self, event: CloudEvent<J>) -> Enqueue<J> {
+        Enqueue::of_typed_event(self, event)
+    }
+}
+
+impl<J: Job> Enqueue<J> {
+    pub(crate) fn of_typed_event(queue: &Queue, mut event: CloudEvent<J>) -> Self {
+        let data = event.data.take();
+        let read = || {
+            event.check_type(J::NAME, J::VERSION)?;
+            let id = JobId::new(&event.id)?;
+            let absent = || Error::invalid(format!("the CloudEvent {:?} has no data", event.id));
+            Ok((id, data.ok_or_else(absent)?))
+        };
+        let request = match read() {
+            Err(error) => return Self::failed(error),
+            Ok((id, data)) => queue.enqueue(data).id(id),
+        };
+        request.with_headers_of(&event)
+    }
+
+    fn with_headers_of<D>(self, event: &CloudEvent<D>) -> Self {
+        let headers = event.headers();
+        headers.fold(self, |request, (name, value)| request.header(name, value))
     }
 }
 
@@ -99,9 +150,6 @@ impl Enqueue<Untyped> {
                 request.named(event.name.clone())
             }
         };
-        let headers = event.headers();
-        headers.fold(request, |request, (name, value)| {
-            request.header(name, value)
-        })
+        request.with_headers_of(&event)
     }
 }

@@ -409,7 +409,10 @@ impl<J: Job> Enqueue<J> {
         }
         let there = there?.into_iter().next();
         let (id, enqueued) = Enqueued::of(&self.id, there.map(|there| there.met));
-        Ok(JobHandle::new(queue, id, enqueued))
+        let handle = JobHandle::new(queue, id, enqueued);
+        // An earlier try has added it.
+        let is_own = enqueued == Enqueued::AlreadyThere && !self.id_is_given;
+        Ok(if is_own { handle.own() } else { handle })
     }
 }
 

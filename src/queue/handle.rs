@@ -13,7 +13,7 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::queue::Queue;
 use crate::queue::awaited::{
-    AwaitedJob, LAST_LOOK, LOOK_EVERY, WAIT_DEFAULT, finished, missing, too_late,
+    AwaitedJob, LAST_LOOK, LOOK_EVERY, WAIT_DEFAULT, finished, has_ended, missing, too_late,
 };
 use crate::queue::cancel::Cancel;
 use crate::queue::edit::Edit;
@@ -59,6 +59,8 @@ pub struct JobHandle<J: Job> {
     queue: Queue,
     id: JobId,
     enqueued: Enqueued,
+    /// No other caller has a claim to the job, as far as this one can know.
+    is_own: bool,
     job: PhantomData<fn() -> J>,
 }
 
@@ -68,12 +70,23 @@ impl<J: Job> JobHandle<J> {
             queue,
             id,
             enqueued,
+            is_own: enqueued == Enqueued::New,
             job: PhantomData,
         }
     }
 
     pub(crate) fn existing(queue: Queue, id: JobId) -> Self {
-        Self::new(queue, id, Enqueued::AlreadyThere)
+        Self::new(queue, id, Enqueued::AlreadyThere).own()
+    }
+
+    /// The caller has named this job, or made its id.
+    pub(crate) fn own(mut self) -> Self {
+        self.is_own = true;
+        self
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// The id of the job.
@@ -141,7 +154,7 @@ impl<J: Job> JobHandle<J> {
     #[must_use = "nothing is waited for until it is awaited"]
     pub fn result(&self) -> ResultWait<J> {
         ResultWait {
-            awaited: AwaitedJob::of_job(&self.queue, &self.id),
+            awaited: AwaitedJob::of_job(self),
             limit: WAIT_DEFAULT,
         }
     }
@@ -149,7 +162,11 @@ impl<J: Job> JobHandle<J> {
 
 impl<J: Job> Clone for JobHandle<J> {
     fn clone(&self) -> Self {
-        Self::new(self.queue.clone(), self.id.clone(), self.enqueued)
+        Self {
+            queue: self.queue.clone(),
+            id: self.id.clone(),
+            ..*self
+        }
     }
 }
 
@@ -256,7 +273,7 @@ impl<J: Job> ResultWait<J> {
     /// The job is cancelled in the background, as by [`Queue::cancel`]: one call, which is repeated for 10 s at most if Redis cannot
     /// be reached, or if the job may still be on its way there. If the process ends before, the job goes on. Before this is
     /// awaited, nothing is cancelled; and a job that was there before, under an [id of its own](Enqueue::id) or with the same
-    /// [unique key](Enqueue::unique), is left alone, because another caller may want it.
+    /// [unique key](Enqueue::unique), is left alone, because another caller may want it. A job that was asked for by its id ([`Queue::handle`]) is cancelled.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -279,7 +296,7 @@ impl<J: Job> ResultWait<J> {
 
     async fn wait(&mut self) -> Result<J::Output, Error> {
         let outcome = self.wait_for_end().await;
-        if !outcome.as_ref().is_err_and(Error::is_retryable) {
+        if has_ended(&outcome) {
             self.awaited.on_drop.leave_alone();
         }
         outcome

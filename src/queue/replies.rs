@@ -7,7 +7,7 @@ use std::mem::take;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::codec::{self, Dialect};
 use crate::error::Error;
@@ -28,6 +28,9 @@ use crate::store::send_replies::REPLIES_MAX;
 use crate::store::watch::Watched;
 use crate::time::{WAIT_MAX, millis};
 
+/// Who waits for the end alone looks less and less often while replies are announced.
+const PAUSE_STEP: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// One page of replies.
 const PAGE: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
@@ -63,7 +66,7 @@ impl<J: Replies> JobHandle<J> {
     /// caller that starts again, and for another caller of the same job: each gets all replies.
     #[must_use = "nothing is read until it is awaited"]
     pub fn replies(&self) -> OpenReplies<J> {
-        OpenReplies::new(AwaitedJob::of_job(self.queue(), self.id()))
+        OpenReplies::new(AwaitedJob::of_job(self))
     }
 }
 
@@ -288,10 +291,16 @@ impl<J: Replies> ReplyStream<J> {
     /// Looks until there is what is wanted.
     async fn look(&mut self, wanted: Wanted) -> Result<(), Error> {
         let own = OwnWait::begin(&self.queue, &self.id);
+        let mut pause = Duration::ZERO;
         loop {
             let nothing_waits = wanted == Wanted::End || self.next > self.total;
             if self.has_looked && nothing_waits && self.end.is_none() {
                 self.hear().await;
+                if wanted == Wanted::End {
+                    // Each reply is announced, and not one of them is wanted.
+                    sleep(pause.min(self.left())).await;
+                    pause = (pause + PAUSE_STEP).min(PAUSE_MAX);
+                }
             }
             let left = self.left();
             let verb = ReadReplies {

@@ -163,6 +163,11 @@ impl Topic {
         Publish::of_event(self, event)
     }
 
+    /// The same for data that this program knows: as [`Queue::enqueue_typed_event`].
+    pub fn publish_typed_event<E: Job<Output = ()>>(&self, event: CloudEvent<E>) -> Publish<E> {
+        Publish::of_typed_event(self, event)
+    }
+
     /// A request to publish many events of one type, in order: plain events, or requests made with [`publish`](Self::publish) where they need a subject or
     /// headers.
     ///

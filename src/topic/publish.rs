@@ -82,6 +82,15 @@ impl Publish<Untyped> {
 }
 
 impl<E: Job<Output = ()>> Publish<E> {
+    pub(super) fn of_typed_event(topic: &Topic, event: CloudEvent<E>) -> Self {
+        let inner = std::sync::Arc::clone(&topic.inner);
+        let request = Enqueue::of_typed_event(&Queue { inner }, event).any_queue();
+        Self {
+            topic: topic.clone(),
+            request,
+        }
+    }
+
     pub(super) fn new(topic: &Topic, event: E) -> Self {
         let inner = std::sync::Arc::clone(&topic.inner);
         Self {

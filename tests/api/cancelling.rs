@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use oxcart::{
-    Changed, Context, Ended, ErrorKind, EventKind, Failure, JobState, Outcome, WorkerEvent,
+    Changed, Context, Ended, ErrorKind, EventKind, Failure, JobId, JobState, Outcome, WorkerEvent,
 };
 use tokio::time::timeout;
 
@@ -173,6 +173,42 @@ async fn a_caller_whose_job_is_a_duplicate_leaves_the_other_one_alone() {
     assert_eq!(timeout(PATIENCE, job.result()).await.unwrap().unwrap(), 3);
     running.stop().await;
     assert_eq!(rig.counts().await.totals.cancelled, 0);
+}
+
+/// The same where the caller has the handle first, and waits then.
+#[tokio::test]
+async fn a_handle_of_a_job_that_was_there_leaves_it_alone_and_one_by_its_id_does_not() {
+    let rig = Rig::new().await;
+    let unique = rig.queue.enqueue(Number(3)).unique("key").await.unwrap();
+    let id = JobId::new("given").unwrap();
+    let given = rig.queue.enqueue(Number(4)).id(id.clone()).await.unwrap();
+    let duplicate = rig.queue.enqueue(Number(5)).unique("key").await.unwrap();
+    let there = rig.queue.enqueue(Number(4)).id(id).await.unwrap();
+    let named = rig.queue.enqueue(Number(6)).await.unwrap();
+    let by_id = rig.queue.handle::<Number>(named.id().clone());
+    for handle in [duplicate, there, by_id] {
+        let waiting = tokio::spawn(handle.result().cancel_on_drop().into_future());
+        eventually_async(PATIENCE, async || {
+            let awaited: u64 = rig.server.ask(&["ZCARD", "oxcart:{test}:awaited"]);
+            awaited > 0
+        })
+        .await;
+        waiting.abort();
+        let _ = waiting.await;
+        rig.server.ask::<u64>(&["DEL", "oxcart:{test}:awaited"]);
+    }
+    rig.until(|counts| counts.totals.cancelled == 1).await;
+    let running = Running::start(rig.worker().handle(async |Number(n)| Ok::<_, Failure>(n)));
+    for (job, number) in [(unique, 3), (given, 4)] {
+        assert_eq!(
+            timeout(PATIENCE, job.result()).await.unwrap().unwrap(),
+            number
+        );
+    }
+    let ended = named.info().await.unwrap().unwrap().ended.unwrap();
+    assert!(matches!(ended, Ended::Cancelled(_)), "{ended:?}");
+    running.stop().await;
+    assert_eq!(rig.counts().await.totals.cancelled, 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use oxcart::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Placed, PlacedV1, Seen, placed};
+use super::{Placed, PlacedV1, PlacedV2, Seen, placed};
 
 /// What the published schema of CloudEvents 1.0.2 asks for, told anew.
 fn schema() -> Validator {
@@ -287,5 +287,67 @@ async fn what_is_no_cloud_event_is_refused_and_the_error_says_why() {
     for source in ["", "a b", &"x".repeat(257)] {
         let built = Oxcart::builder().source(source).in_memory();
         assert_eq!(built.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}
+
+/// What this program knows of the type holds, as for a job that it makes itself.
+#[tokio::test]
+async fn a_typed_event_is_as_a_job_of_its_type() {
+    let oxcart = Oxcart::in_memory();
+    let queue = oxcart.queue("billing").unwrap();
+    let text = r#"{"specversion": "1.0", "id": "1", "type": "charge", "source": "/s", "subject": "o-1", "data": {"order": 1, "card": "4111"}}"#;
+    let event: CloudEvent<Charge> = serde_json::from_str(text).unwrap();
+    queue.enqueue_typed_event(event).await.unwrap();
+    let job = info(&queue, &JobId::new("1").unwrap()).await;
+    let sent: CloudEvent<Value> = queue.cloud_event(&job).unwrap();
+    assert_eq!(sent.data.unwrap()["card"], "(secret)");
+    assert_eq!(
+        (sent.source.as_str(), sent.subject.as_deref()),
+        ("/s", Some("o-1"))
+    );
+
+    // Without a version the data is of the present one, and no upcaster touches it.
+    let orders = oxcart.queue("orders").unwrap();
+    let event = |version: &str, data: &str| {
+        let text = format!(
+            r#"{{"specversion": "1.0", "id": "E", "type": "order-placed", "source": "/s"{version}, "data": {data}}}"#
+        );
+        serde_json::from_str::<CloudEvent<PlacedV2>>(&text).unwrap()
+    };
+    let data = r#"{"order": 1, "cents": 700}"#;
+    orders.enqueue_typed_event(event("", data)).await.unwrap();
+    let read = orders.assert_enqueued(|job: &PlacedV2| job.cents == 700);
+    assert_eq!(read.version, 2);
+    let topic = oxcart.topic("orders").unwrap();
+    let same = event(r#", "schemaversion": "2""#, data);
+    topic.publish_typed_event(same).await.unwrap();
+
+    let older = event(r#", "schemaversion": "1""#, data);
+    let untyped: CloudEvent<Charge> = serde_json::from_str(
+        r#"{"specversion": "1.0", "id": "1", "type": "charge", "source": "/s"}"#,
+    )
+    .unwrap();
+    let other: CloudEvent<PlacedV2> = serde_json::from_str(
+        r#"{"specversion": "1.0", "id": "1", "type": "charge", "source": "/s", "data": {"order": 1, "cents": 7}}"#,
+    )
+    .unwrap();
+    for (error, word) in [
+        (
+            orders.enqueue_typed_event(older).await.unwrap_err(),
+            "upcasters",
+        ),
+        (
+            queue.enqueue_typed_event(untyped).await.unwrap_err(),
+            "no data",
+        ),
+        (
+            topic.publish_typed_event(other).await.unwrap_err(),
+            "of type",
+        ),
+    ] {
+        assert!(
+            error.is_invalid() && error.to_string().contains(word),
+            "{error}"
+        );
     }
 }

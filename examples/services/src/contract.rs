@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Backoff, Error, Job, JobId, JobOptions, Oxcart, Topic, Upcasters};
+use oxcart::{Backoff, Error, Job, JobId, JobOptions, Oxcart, Replies, Topic, Upcasters};
 use serde::{Deserialize, Serialize};
 
 /// The facts about orders.
@@ -55,7 +55,7 @@ impl Job for PlaceOrder {
     }
 }
 
-/// The shop asks the warehouse: where is this article, and for how much?
+/// The shop asks the warehouse: where is this article, and for how much? Each offer comes as soon as it is found.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FindOffers {
     pub(crate) article: String,
@@ -70,11 +70,15 @@ pub(crate) struct Offer {
 impl Job for FindOffers {
     const NAME: &'static str = "find-offers";
     const QUEUE: &'static str = "stock";
-    type Output = Vec<Offer>;
+    type Output = ();
 
     fn options() -> JobOptions {
         patient()
     }
+}
+
+impl Replies for FindOffers {
+    type Reply = Offer;
 }
 
 /// A command: the invoice of an order is to be printed. It is large.

@@ -17,6 +17,7 @@
 mod audit;
 mod check;
 mod contract;
+mod harness;
 mod middleware;
 mod outside;
 mod payments;

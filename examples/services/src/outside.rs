@@ -1,9 +1,19 @@
 //! The world outside of the services: a bank, lorries, a printer. It is a folder, and what was done there stays done, whichever process
 //! dies. Each of them knows an order by its number, and does nothing twice.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// How long the bank and the lorries take.
+const WORK: Duration = Duration::from_millis(50);
+
+/// What can be done for an order.
+const DONE: [&str; 3] = ["charged", "shipped", "printed"];
 
 /// The bank gives no answer.
 #[derive(Debug)]
@@ -37,7 +47,8 @@ impl Outside {
     }
 
     /// Takes the money for an order, once.
-    pub(crate) fn charge(&self, order: u64, cents: u64) -> Result<Charged, BankIsClosed> {
+    pub(crate) async fn charge(&self, order: u64, cents: u64) -> Result<Charged, BankIsClosed> {
+        sleep(WORK).await;
         if self.folder.join("the bank is closed").exists() {
             self.note("asked in vain");
             return Err(BankIsClosed);
@@ -51,7 +62,8 @@ impl Outside {
     }
 
     /// Sends a lorry, once.
-    pub(crate) fn ship(&self, order: u64) -> io::Result<()> {
+    pub(crate) async fn ship(&self, order: u64) -> io::Result<()> {
+        sleep(WORK).await;
         self.once("shipped", order, "")
     }
 
@@ -84,6 +96,15 @@ impl Outside {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// All that was done, for whatever order: `charged 17`, `shipped 17`, ..
+    pub(crate) fn all(&self) -> io::Result<BTreeSet<String>> {
+        let names = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.file_name()));
+        let names = names.map(|name: io::Result<_>| Ok(name?.to_string_lossy().into_owned()));
+        let names: BTreeSet<String> = names.collect::<io::Result<_>>()?;
+        let is_done = |name: &String| DONE.iter().any(|what| name.starts_with(what));
+        Ok(names.into_iter().filter(is_done).collect())
     }
 
     fn file(&self, what: &str, order: u64) -> PathBuf {

@@ -61,7 +61,7 @@ pub(crate) async fn workers(oxcart: &Oxcart, outside: Outside) -> Result<Workers
 
 async fn charge(event: OrderPlaced, payments: State<Payments>) -> Result<(), Failure> {
     let OrderPlaced { order, cents } = event;
-    let ask_bank = || async { payments.outside.charge(order, cents) };
+    let ask_bank = || payments.outside.charge(order, cents);
     match payments.bank.call(ask_bank).await? {
         Charged::Declined => {
             let event = payments.orders.publish(OrderDeclined { order });

@@ -45,14 +45,16 @@ pub(crate) fn workers(oxcart: &Oxcart, release: Release) -> Result<Workers, Erro
 async fn place(job: PlaceOrder, shop: State<Shop>) -> Result<Result<Placed, NotPlaced>, Failure> {
     let PlaceOrder { order, article } = job;
     // If the warehouse is away, this attempt fails in time, and nobody looks for offers that nobody waits for.
-    let offers = shop
-        .stock
-        .enqueue(FindOffers { article })
-        .result()
+    let request = shop.stock.enqueue(FindOffers { article }).replies();
+    let mut offers = request
         .deadline(Duration::from_secs(2))
         .cancel_on_drop()
         .await?;
-    let Some(Offer { cents, .. }) = offers.into_iter().min_by_key(|offer| offer.cents) else {
+    let mut cheapest = None;
+    while let Some(Offer { cents, .. }) = offers.next().await? {
+        cheapest = Some(cheapest.map_or(cents, |other: u64| other.min(cents)));
+    }
+    let Some(cents) = cheapest else {
         return Ok(Err(NotPlaced::NotSold));
     };
     let id = event_id("placed", order)?;

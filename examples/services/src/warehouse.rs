@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use oxcart::{
-    Error, EventFilter, EventOrder, Failure, Oxcart, Start, State, Topic, Worker, Workers,
+    Error, EventFilter, EventOrder, Failure, Oxcart, ReplySender, Start, State, Topic, Worker,
+    Workers,
 };
 
 use crate::contract::{FindOffers, Offer, OrderPaid, OrderShipped, event_id, orders, subject};
@@ -42,16 +43,18 @@ pub(crate) async fn workers(oxcart: &Oxcart, outside: Outside) -> Result<Workers
     Ok(Workers::new([ships, stock]))
 }
 
-async fn find_offers(job: FindOffers) -> Result<Vec<Offer>, Failure> {
-    Ok(offers(&job.article).collect())
+async fn find_offers(job: FindOffers, replies: ReplySender<FindOffers>) -> Result<(), Failure> {
+    for offer in offers(&job.article).skip(replies.resume()) {
+        replies.send(&offer).await?;
+    }
+    Ok(())
 }
 
 /// Each article lies on several shelves, at several prices; of some articles there is nothing.
 pub(crate) fn offers(article: &str) -> impl Iterator<Item = Offer> {
-    let is_sold = article != "unicorn";
     let euros = 10 + article.len() as u64;
-    let shelves = if is_sold { 1..=5 } else { 1..=0 };
-    shelves.map(move |shelf| Offer {
+    let shelves = if article == "unicorn" { 0 } else { 5 };
+    (1..=shelves).map(move |shelf| Offer {
         shelf,
         cents: 100 * (euros + u64::from(shelf * 7 % 5)),
     })
@@ -59,7 +62,7 @@ pub(crate) fn offers(article: &str) -> impl Iterator<Item = Offer> {
 
 async fn ship(event: OrderPaid, warehouse: State<Warehouse>) -> Result<(), Failure> {
     let order = event.order;
-    warehouse.outside.ship(order)?;
+    warehouse.outside.ship(order).await?;
     let event = warehouse.orders.publish(OrderShipped { order });
     let event = event.id(event_id("shipped", order)?);
     event.subject(subject(order)).await?;

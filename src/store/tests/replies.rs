@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -13,6 +12,8 @@ use super::{Rig, completed, job, on_both};
 use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::job::outcome::{DeadReason, Outcome};
+use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::advance::Claimed;
 use crate::store::get::Get;
 use crate::store::remove::Remove;
@@ -173,6 +174,21 @@ fn a_job_is_kept_as_long_as_a_caller_reads_its_replies(mut rig: Rig) {
     rig.trim();
     assert_eq!(rig.replies("a", 1, 9, 99).watched, Some(Watched::Missing));
     assert_eq!(rig.size("attempts"), 0);
+    // One that moves on, because completed jobs are kept, does so from its last page on.
+    rig.set(QueueSettings::new().keep_completed(Retention::from_millis(86_400_000)));
+    rig.enqueue(&[job("b")]);
+    let claimed = rig.claim_one().unwrap();
+    rig.replies("b", 1, 9, 99);
+    rig.send_replies(&claimed, 1, &replies(["1", "2"]));
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
+    rig.wait(Duration::from_secs(45));
+    rig.replies("b", 1, 1, 99);
+    rig.wait(Duration::from_secs(45));
+    rig.trim();
+    assert_eq!((rig.size("kept"), rig.size("completed")), (1, 0));
+    rig.wait(Duration::from_secs(16));
+    rig.trim();
+    assert_eq!((rig.size("kept"), rig.size("completed")), (0, 1));
 }
 
 fn replies_stay_through_death_and_go_with_their_job(mut rig: Rig) {
@@ -251,11 +267,18 @@ impl Operation for Send {
     }
 }
 
-/// A caller reads the replies of a job, mostly of one that runs.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    Any,
+    Active,
+    Kept,
+}
+
+/// A caller reads the replies of a job, mostly of one that runs, or is kept for its callers.
 #[derive(Debug)]
 struct Read {
     id: u8,
-    claim: Option<u8>,
+    of: Of,
     from: u64,
     most: usize,
     bytes: usize,
@@ -266,11 +289,12 @@ pub(super) fn read() -> impl Strategy<Value = Op> {
     let await_ms = select(&[0, 500, 60_000][..]);
     let from = select(&[1, 1, 2, 5, REPLIES_MAX + 1][..]);
     let page = (select(&[1, 3, 256][..]), select(&[1, 60, 10_000][..]));
-    let of = (0..IDS, option::of(any::<u8>()));
-    (of, from, page, await_ms).prop_map(|((id, claim), from, (most, bytes), await_ms)| {
+    let of = select(&[Of::Any, Of::Active, Of::Kept][..]);
+    let job = (any::<u8>(), of);
+    (job, from, page, await_ms).prop_map(|((id, of), from, (most, bytes), await_ms)| {
         Op::Other(Arc::new(Read {
             id,
-            claim,
+            of,
             from,
             most,
             bytes,
@@ -281,11 +305,17 @@ pub(super) fn read() -> impl Strategy<Value = Op> {
 
 impl Operation for Read {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let [named] = &names(&[self.id])[..] else {
-            return Ok(());
+        let found = match self.of {
+            Of::Any => None,
+            Of::Active => world.claim(self.id, false).map(|(id, ..)| id),
+            Of::Kept => {
+                let kept: Vec<String> = world.last.names("kept").into_iter().collect();
+                let at = usize::from(self.id) % kept.len().max(1);
+                kept.get(at).map(|id| JobId::stored(id))
+            }
         };
-        let held = self.claim.and_then(|claim| world.claim(claim, false));
-        let id = held.map_or_else(|| named.clone(), |(id, ..)| id);
+        let named = || names(&[self.id % IDS]).remove(0);
+        let id = found.unwrap_or_else(named);
         world.both(&Replies {
             id: id.as_str(),
             from: self.from,

@@ -24,10 +24,6 @@ mutants! {
         "number < args.from + args.most and bytes < args.bytes do" => "number < args.from + args.most do";
     the_end_is_told_before_the_last_reply among REPLIES:
         "if number > replies then" => "if true then";
-    a_job_that_ended_is_not_kept_for_who_still_reads among REPLIES_KEPT:
-        "queue.keep_for_caller(args.id, score)" => "";
-    a_job_that_is_kept_for_who_still_reads_never_goes_on among REPLIES_KEPT:
-        "AWAITED_KEPT_MS + (own and 0 or MOVES_ON)" => "AWAITED_KEPT_MS";
     who_reads_replies_is_not_waited_for among REPLIES:
         "redis.call('ZADD', key.awaited, 'GT', now_ms + await_ms, id)" => "";
 }

@@ -9,7 +9,7 @@ use super::choice::Kind::{self, *};
 pub(crate) use super::profile_alerts::ALERTS;
 pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_outbox::{BREAKERS, FED, OUTBOX, TOPICS};
-pub(crate) use super::profile_replies::{LOGS, REPLIES, REPLIES_KEPT};
+pub(crate) use super::profile_replies::{LOGS, REPLIES};
 pub(crate) use super::profile_sagas::{SAGAS, SAGAS_ASKED, SAGAS_STALLED};
 pub(crate) use super::profile_steps::{
     SPAWN, SPAWN_REPLAYED, STEPS, STEPS_EDITED, STEPS_GATED, STEPS_LOST, STEPS_UNIQUE,

@@ -29,13 +29,3 @@ pub(crate) const REPLIES: Profile = Profile(&[
     (2, Trim),
     (5, Pass),
 ]);
-
-/// The same, and callers read them slowly, when their jobs have ended.
-pub(crate) const REPLIES_KEPT: Profile = Profile(&[
-    (2, Enqueue),
-    (12, Advance),
-    (10, Reply),
-    (24, ReadReplies),
-    (1, Trim),
-    (5, Pass),
-]);
