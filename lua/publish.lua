@@ -1,8 +1,8 @@
 #!lua
 -- Appends events to the log of a topic, each once. args: ids, one of each event, none twice; keep_ms, keep_bytes: older events, and the oldest of more bytes, are dropped, but
 -- for those of this call. The events are ARGV[2..].
--- An event whose id is among those that are kept is not added. Answers { 'published', now_ms, the position of each event, at which it
--- stands now or stood before }. It drops at most twice as many events as it adds, and 48, and no more once they have 1 MiB. O(N log N).
+-- An event whose id is among those that are kept is not added. Answers { 'published', now_ms, of each event the position at which it
+-- stands now or stood before, and 1 if it is new or 0 }. It drops at most twice as many events as it adds, and 48, and no more once they have 1 MiB. O(N log N).
 -- Harmless when repeated.
 -- needs: arguments, topic_log, whole
 
@@ -12,13 +12,14 @@ local known = redis.call('HMGET', key.published_ids, unpack(args.ids))
 local answer, new, places = { 'published', now_ms }, {}, {}
 for i, id in ipairs(args.ids) do
   local position = tonumber(known[i] or nil)
+  answer[2 * i + 2] = position and 0 or 1
   if not position then
     position = math.max(log.position + 1, now_us)
     log.position, log.number, log.bytes = position, log.number + 1, log.bytes + #ARGV[i + 1]
     new[#new + 1] = { queue.whole(position) .. '-' .. queue.whole(log.number), id, ARGV[i + 1] }
     places[#places + 1], places[#places + 2] = id, queue.whole(position)
   end
-  answer[i + 2] = position
+  answer[2 * i + 1] = position
 end
 
 -- What is to go is read before anything is written. Mostly the first event is kept.

@@ -19,6 +19,14 @@ pub(crate) struct Publish<'a> {
     pub(crate) keep_bytes: u64,
 }
 
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    /// It did not stand there before.
+    pub(crate) is_new: bool,
+}
+
 #[derive(Serialize)]
 struct Arguments<'a> {
     ids: Vec<&'a str>,
@@ -27,8 +35,7 @@ struct Arguments<'a> {
 }
 
 impl Verb for Publish<'_> {
-    /// Where each event stands, or stood before.
-    type Answer = Vec<u64>;
+    type Answer = Vec<Place>;
 
     fn script() -> &'static Script {
         &SCRIPT
@@ -46,14 +53,17 @@ impl Verb for Publish<'_> {
         }
     }
 
-    fn answer(mut reply: Reply) -> Result<Vec<u64>, Trouble> {
+    fn answer(mut reply: Reply) -> Result<Vec<Place>, Trouble> {
         if reply.tag() != "published" {
             return reply.unexpected_tag();
         }
-        let mut positions = Vec::new();
+        let mut places = Vec::new();
         while !reply.is_over() {
-            positions.push(reply.number()?);
+            places.push(Place {
+                position: reply.number()?,
+                is_new: reply.number()? == 1,
+            });
         }
-        Ok(positions)
+        Ok(places)
     }
 }

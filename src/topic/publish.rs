@@ -49,6 +49,8 @@ pub struct Published {
     pub id: JobId,
     /// Its place in the log: larger than those of all events before it. About the moment at which it was published, in µs since 1970.
     pub position: u64,
+    /// It was added. `false`: an event with its id was in the log, perhaps from the first try of this very call, if the connection was lost before Redis could answer.
+    pub is_new: bool,
 }
 
 impl Published {
@@ -176,7 +178,7 @@ async fn publish(topic: &Topic, events: &[(JobId, Vec<u8>)]) -> Result<Vec<Publi
         keep_ms,
         keep_bytes,
     };
-    let positions = topic
+    let places = topic
         .inner
         .call(&publish)
         .await
@@ -185,11 +187,12 @@ async fn publish(topic: &Topic, events: &[(JobId, Vec<u8>)]) -> Result<Vec<Publi
             None => error,
         })?;
     topic.list(&topic.inner).await?;
-    let published = events.iter().zip(positions);
+    let published = events.iter().zip(places);
     Ok(published
-        .map(|((id, _), position)| Published {
+        .map(|((id, _), place)| Published {
             id: id.clone(),
-            position,
+            position: place.position,
+            is_new: place.is_new,
         })
         .collect())
 }

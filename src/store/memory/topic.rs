@@ -6,7 +6,7 @@ use crate::memory::Apply;
 use crate::memory::state::State;
 use crate::redis::stream::{self, EntryId};
 use crate::store::follow::{Event, Follow, Followed, Page};
-use crate::store::publish::Publish;
+use crate::store::publish::{Place, Publish};
 use crate::store::subscribe::{Begin, Subscribe, Subscribed};
 use crate::store::topic::{Found, Standing, Topic};
 use crate::store::unsubscribe::{Removed, Unsubscribe};
@@ -98,13 +98,16 @@ fn at_once(bytes: u64, largest: u64) -> usize {
 }
 
 impl Apply for Publish<'_> {
-    fn apply(&self, state: &mut State) -> Vec<u64> {
+    fn apply(&self, state: &mut State) -> Vec<Place> {
         let (now_us, topic) = (state.now_us, &mut state.topic);
         let mut new = BTreeMap::new();
         let mut place = |(id, bytes): &(&str, &[u8])| {
             let mut known = topic.events.iter();
             if let Some((position, _)) = known.find(|(_, entry)| entry.id == *id) {
-                return *position;
+                return Place {
+                    position: *position,
+                    is_new: false,
+                };
             }
             topic.position = now_us.max(topic.position + 1);
             topic.number += 1;
@@ -114,16 +117,19 @@ impl Apply for Publish<'_> {
                 bytes: bytes.to_vec(),
             };
             new.insert(topic.position, entry);
-            topic.position
+            Place {
+                position: topic.position,
+                is_new: true,
+            }
         };
-        let positions = self.events.iter().map(&mut place).collect();
+        let places = self.events.iter().map(&mut place).collect();
         let added = new.values().map(|entry| entry.bytes.len() as u64).sum();
         let oldest_us = now_us.saturating_sub(self.keep_ms * 1_000);
         let left = 2 * self.events.len() as i64 + 16;
         let dropped = topic.drop_old(added, oldest_us, self.keep_bytes, left);
         topic.is_there |= dropped || !new.is_empty();
         topic.events.append(&mut new);
-        positions
+        places
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Rig, job, on_both};
 use crate::store::attach::{Attach, Attached, source_of_topic};
 use crate::store::feed::{Fed, Feed};
 use crate::store::follow::{Follow, Followed, Page};
-use crate::store::publish::Publish;
+use crate::store::publish::{Place, Publish};
 use crate::store::subscribe::{Begin, Subscribe, Subscribed};
 use crate::store::subscribed::{self, To};
 use crate::store::topic::{Found, Standing, Topic};
@@ -24,6 +24,11 @@ impl Rig {
     }
 
     fn publish_and_keep(&mut self, ids: &[&str], keep_ms: u64, keep_bytes: u64) -> Vec<u64> {
+        let places = self.publish_and_tell(ids, keep_ms, keep_bytes);
+        places.iter().map(|place| place.position).collect()
+    }
+
+    fn publish_and_tell(&mut self, ids: &[&str], keep_ms: u64, keep_bytes: u64) -> Vec<Place> {
         let events: Vec<_> = ids.iter().map(|id| (*id, id.as_bytes())).collect();
         self.call(&Publish {
             events: &events,
@@ -125,14 +130,20 @@ fn g3_an_event_is_published_once(mut rig: Rig) {
     assert_eq!(rig.subject.dump(), before);
     let mixed = rig.publish(&["c", "a", "d"]);
     assert_eq!(mixed, [START_US + 2, START_US, START_US + 3]);
+    let told = rig.publish_and_tell(&["a", "f", "c"], DAY_MS, 1_000_000);
+    assert_eq!(
+        told.iter().map(|place| place.is_new).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+    assert_eq!(told[1].position, START_US + 4);
     // Positions rise also if the clock was set back.
     rig.now_us -= 5_000_000;
     rig.subject.set_clock(rig.now_us);
-    assert_eq!(rig.publish(&["e"]), [START_US + 4]);
+    assert_eq!(rig.publish(&["e"]), [START_US + 5]);
     let found = rig.topic();
     assert!(found.is_there);
-    assert_eq!((found.kept, found.bytes), (5, 5));
-    assert_eq!((found.last, found.last_number), (START_US + 4, 5));
+    assert_eq!((found.kept, found.bytes), (6, 6));
+    assert_eq!((found.last, found.last_number), (START_US + 5, 6));
     assert_eq!(found.first, Some(START_US));
 }
 

@@ -1,5 +1,6 @@
 //! Which of the jobs are meant.
 
+use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
@@ -160,6 +161,37 @@ impl Filter {
     }
 }
 
+/// As it is typed, but for quotes: `name=charge older-than=7days`.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = |age: Duration| humantime::format_duration(age).to_string();
+        let header = self.header.as_ref();
+        let parts = [
+            ("name", self.name.clone()),
+            ("id-prefix", self.id_prefix.clone()),
+            ("error", self.error.clone()),
+            ("fingerprint", self.fingerprint.map(|it| it.to_string())),
+            (
+                "header",
+                header.map(|(key, value)| format!("{key}:{value}")),
+            ),
+            ("failed", self.failed.map(|it| it.to_string())),
+            ("group", self.group.clone()),
+            ("order", self.order.clone()),
+            ("older-than", self.older_than.map(age)),
+            ("newer-than", self.newer_than.map(age)),
+        ];
+        let parts = parts.into_iter();
+        let given: Vec<_> = parts
+            .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+            .collect();
+        match given.is_empty() {
+            true => f.write_str("all"),
+            false => f.write_str(&given.join(" ")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +200,14 @@ mod tests {
     fn a_header_has_two_parts() {
         assert_eq!(header("tenant=a=b"), Ok(("tenant".into(), "a=b".into())));
         assert!(header("tenant").unwrap_err().contains("        ^ `=`"));
+    }
+
+    #[test]
+    fn it_is_told_as_it_was_typed() {
+        assert_eq!(Filter::default().to_string(), "all");
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        let filter = Filter::older_than(week, Some("charge".to_owned()));
+        assert_eq!(filter.to_string(), "name=charge older-than=7days");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use oxcart::{Changed, Error, JobId, Sweep, Swept};
 use serde::Serialize;
 
+use super::json_file::{Output, Taken};
 use crate::session::Session;
 use crate::term::interrupt::Interrupt;
 use crate::term::look::jobs;
@@ -31,7 +32,7 @@ pub(crate) struct Tally {
     pub(crate) done: u64,
     /// Jobs that run, and were asked to end.
     pub(crate) requested: u64,
-    /// Jobs in another state, which were left alone.
+    /// Jobs in another state, or of an import those that were there already, which were left alone.
     pub(crate) in_other_state: u64,
     /// Dead jobs that were left alone, because another job has their unique key.
     pub(crate) duplicates: u64,
@@ -53,6 +54,14 @@ impl Tally {
             action,
             asked,
             ..Self::default()
+        }
+    }
+
+    pub(crate) fn imported(queue: &str, taken: Taken) -> Self {
+        Self {
+            done: taken.new,
+            in_other_state: taken.there,
+            ..Self::new(queue, "import", taken.all())
         }
     }
 
@@ -208,15 +217,35 @@ async fn pause_for(
     !interrupt.is_pressed()
 }
 
+/// After an export, of which some were left out.
+pub(crate) fn tell_exported(
+    session: &mut Session,
+    output: Output,
+    queue: &str,
+    (done, left_out): (u64, u64),
+) -> Result<(), Trouble> {
+    if !output.finish(session)? {
+        session.out.note(format_args!("{} exported", jobs(done)));
+        return Ok(());
+    }
+    let mut tally = Tally::new(queue, "export", done + left_out);
+    tally.done = done;
+    tell(session, &tally, "exported")
+}
+
 pub(crate) fn tell(session: &mut Session, tally: &Tally, past: &str) -> Result<(), Trouble> {
     let place = match &tally.to {
         Some(to) => format!("from `{}` to `{to}`", tally.queue),
         None => format!("in `{}`", tally.queue),
     };
+    let left_alone = match tally.action {
+        "import" => "there already, and left alone",
+        _ => "in another state, and left alone",
+    };
     let mut text = format!("{} {past} {place}", jobs(tally.done));
     for (number, what) in [
         (tally.requested, "running, and asked to end"),
-        (tally.in_other_state, "in another state, and left alone"),
+        (tally.in_other_state, left_alone),
         (
             tally.duplicates,
             "left alone: another job has the unique key",

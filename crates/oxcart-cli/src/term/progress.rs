@@ -19,6 +19,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// With a total of 0 nobody knows how much it is, and only what is done is told.
     pub(crate) fn new(what: &'static str, total: u64) -> Self {
         Self {
             bar: ProgressBar::hidden(),
@@ -39,8 +40,12 @@ impl Progress {
             } else {
                 ""
             };
-            let template =
-                format!("{{msg}} {{bar:24{colour}}} {{human_pos}} of {{human_len}}, {{eta}} left");
+            let template = match self.total {
+                0 => "{msg} {human_pos}".to_owned(),
+                _ => format!(
+                    "{{msg}} {{bar:24{colour}}} {{human_pos}} of {{human_len}}, {{eta}} left"
+                ),
+            };
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 self.bar.set_style(style.progress_chars("━━─"));
             }

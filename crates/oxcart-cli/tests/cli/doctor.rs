@@ -164,6 +164,32 @@ async fn jobs_that_no_running_worker_has_a_handler_for_are_found() {
 }
 
 #[tokio::test]
+async fn payloads_that_are_too_new_for_the_workers_that_run_are_found() {
+    let rig = Rig::on(healthy_server()).await;
+    let event = r#"{"specversion": "1.0", "id": "new", "type": "charge", "source": "/shop", "schemaversion": "3", "data": {}}"#;
+    rig.run_with(&["job", "import", "billing", "-"], event)
+        .expect(0);
+    let mut found = Vec::new();
+    rig.work_until(async || {
+        found = rig.run(&["doctor", "--json", "--quick"]).objects();
+        found.iter().any(|it| it["check"] == "newer-payload")
+    })
+    .await;
+    let finding = found.iter().find(|it| it["check"] == "newer-payload");
+    let finding = finding.unwrap();
+    crate::json::check("finding", std::slice::from_ref(finding));
+    let said = ["what", "advice"].map(|part| finding[part].as_str().unwrap());
+    assert!(
+        said[0].contains("1 job or more named charge have a payload of version 3"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("deploy workers that know version 3"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
 async fn jobs_that_are_held_back_are_not_told_as_jobs_without_a_worker() {
     let rig = Rig::on(healthy_server()).await;
     let paused = rig.open("paused").await;

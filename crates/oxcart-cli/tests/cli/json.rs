@@ -228,6 +228,7 @@ fn each_schema_is_checked() {
         include_str!("json.rs"),
         include_str!("alerts.rs"),
         include_str!("breakers.rs"),
+        include_str!("cloud_events.rs"),
         include_str!("durable.rs"),
         include_str!("sagas.rs"),
         include_str!("topics.rs")

@@ -8,6 +8,7 @@ mod alerts;
 mod bench;
 mod breakers;
 mod changes;
+mod cloud_events;
 mod dead_letters;
 mod doctor;
 mod durable;

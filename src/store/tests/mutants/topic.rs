@@ -5,6 +5,8 @@ use super::{is_noticed, profile};
 mutants! {
     an_event_is_published_twice among TOPICS:
         "local position = tonumber(known[i] or nil)" => "local position";
+    every_event_is_told_to_be_new among TOPICS:
+        "position and 0 or 1" => "1";
     positions_of_events_do_not_rise among TOPICS:
         "position = math.max(log.position + 1, now_us)" => "position = math.max(log.position + 1, now_us) + log.number % 2";
     what_is_young_is_dropped among TOPICS:

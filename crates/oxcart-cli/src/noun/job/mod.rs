@@ -1,5 +1,6 @@
 //! Jobs.
 
+mod cloud_events;
 mod edit;
 mod enqueue;
 mod logs;
@@ -49,6 +50,10 @@ pub(crate) enum Verb {
     Edit(edit::Edit),
     /// Move jobs to another queue
     Move(Move),
+    /// Write jobs as CloudEvents to a file or to stdout, as JSON lines
+    Export(cloud_events::Export),
+    /// Enqueue a job for each CloudEvent of a file
+    Import(cloud_events::Import),
     /// Remove jobs and all that is known of them, but none that runs
     Remove(Many),
 }
@@ -63,6 +68,12 @@ pub(crate) struct List {
     part: Part,
     #[command(flatten)]
     filter: Filter,
+}
+
+/// In the order of all states, however they were typed: a cursor leads from one to the next. None are all.
+fn wanted(typed: &[JobState]) -> Vec<JobState> {
+    let wanted = |state: &JobState| typed.is_empty() || typed.contains(state);
+    STATES.into_iter().filter(wanted).collect()
 }
 
 pub(crate) fn state(text: &str) -> Result<JobState, String> {
@@ -230,6 +241,8 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Cancel(cancel) => self::cancel(session, cancel).await,
         Verb::Promote(which) => promote(session, which).await,
         Verb::Edit(edit) => edit.run(session).await,
+        Verb::Export(export) => export.run(session).await,
+        Verb::Import(import) => import.run(session).await,
         Verb::Move(which) => move_to(session, &which).await,
         Verb::Remove(many) => remove(session, &many).await,
     }
@@ -237,9 +250,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
 
 async fn list(session: &mut Session, list: List) -> Result<(), Trouble> {
     let queue = session.queue(&list.queue).await?;
-    // In the order of all states, however they were typed: a cursor leads from one to the next.
-    let wanted = |state: &JobState| list.state.is_empty() || list.state.contains(state);
-    let states: Vec<JobState> = STATES.into_iter().filter(wanted).collect();
+    let states = wanted(&list.state);
     let what = (&states[..], Columns::Jobs);
     listing::list(session, &queue, what, &list.filter, &list.part).await
 }

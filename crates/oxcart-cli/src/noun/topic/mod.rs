@@ -1,5 +1,7 @@
 //! Topics, and the queues that are subscribed to them.
 
+mod publish;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -21,6 +23,8 @@ pub(crate) enum Verb {
     Ls,
     /// One topic, and each of its subscriptions
     Show { topic: String },
+    /// Publish each CloudEvent of a file
+    Publish(publish::Publish),
     /// Remove a subscription; jobs that its queue has already stay
     Unsubscribe(Which),
     /// Delete a topic: its events and its subscriptions; jobs that queues have already stay
@@ -106,6 +110,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
     match verb {
         Verb::Ls => list(session).await,
         Verb::Show { topic } => show(session, &topic).await,
+        Verb::Publish(publish) => publish.run(session).await,
         Verb::Unsubscribe(which) => unsubscribe(session, &which).await,
         Verb::Delete { topic } => delete(session, &topic).await,
     }
