@@ -1,4 +1,4 @@
-//! Keeps payloads of [oxcart](oxcart)'s jobs that are too large for Redis in an object store: a local folder, S3, Google Cloud Storage, Azure. See
+//! Keeps payloads of [oxcart]'s jobs that are too large for Redis in an object store: a local folder, S3, Google Cloud Storage, Azure. See
 //! [`ClaimCheck`](oxcart::ClaimCheck).
 //!
 //! ```no_run
