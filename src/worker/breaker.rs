@@ -14,7 +14,7 @@ impl Breaker {
     /// Middleware for jobs of type `J` that do nothing but call the dependency: each attempt is a call through this breaker, as
     /// [`call`](Self::call) is one. Jobs of other types pass.
     ///
-    /// An attempt that fails, or takes too long, has failed as a call, unless it declares its job dead ([`Failure::dead`]): that shows that
+    /// An attempt that fails, or takes too long, has failed as a call, unless it declares its job dead ([`Failure::dead`](crate::Failure::dead)): that shows that
     /// the dependency answers, and so does an attempt that completes. A panic, and whatever else ends an attempt (it is put off, suspended, cancelled, or its worker
     /// stops), says nothing of the dependency. [`BreakerMiddleware::counting`] is for another rule.
     ///
