@@ -31,7 +31,8 @@ async fn a_large_payload_is_in_the_store_and_redis_has_a_ticket() {
 
     let typed = info.payload::<Scan>().unwrap_err();
     let as_job = info.job::<Scan>().unwrap_err();
-    for error in [typed, as_job] {
+    let event = rig.queue.cloud_event::<serde_json::Value>(&info);
+    for error in [typed, as_job, event.unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Codec);
         assert!(error.to_string().contains("load_payload"), "{error}");
     }
