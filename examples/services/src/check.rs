@@ -1,7 +1,10 @@
 //! Starts everything, places orders, kills services, closes the bank, and looks whether all is as it must be.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -15,6 +18,7 @@ use crate::harness::{SERVICES, Server, Services};
 use crate::outside::{Outside, is_declined};
 use crate::payments::invoice;
 use crate::warehouse::offers;
+use crate::{PAYLOADS, connect};
 
 const ORDERS: u64 = 200;
 /// Customers that are in the shop at a time.
@@ -33,7 +37,7 @@ pub(crate) async fn run() -> Result<()> {
     let redis = Server::start();
     let folder = TempDir::new()?;
     let outside = Outside::in_folder(folder.path());
-    let oxcart = Oxcart::connect(&redis.url()).await?;
+    let oxcart = connect(&redis.url(), "check", folder.path()).await?;
     let envs = vec![
         ("REDIS_URL", redis.url()),
         ("OUTSIDE", folder.path().display().to_string()),
@@ -71,6 +75,10 @@ pub(crate) async fn run() -> Result<()> {
     );
     check_outside(&outside, &answers).await?;
     let interrupted = check_queues(&oxcart).await?;
+    let left = sweep(&oxcart.queue("invoices")?, &folder.path().join(PAYLOADS)).await?;
+    println!(
+        "all invoices went through a folder, and a sweep has deleted {left} that kills had left over there"
+    );
     let asked = outside.asked_in_vain()?;
     ensure!(
         asked <= ASKED_IN_VAIN,
@@ -80,6 +88,40 @@ pub(crate) async fn run() -> Result<()> {
         "the closed bank was asked {asked} times, and {interrupted} jobs were interrupted by kills; none is dead, and nothing is left over: all is right"
     );
     Ok(())
+}
+
+/// Deletes the payloads that are left of jobs that are gone, because their process was killed between the two; how many there were.
+async fn sweep(invoices: &Queue, folder: &Path) -> Result<usize> {
+    ensure!(folder.is_dir(), "no payload was put into a folder");
+    // A sweep leaves what is younger than an hour: the job of it may still come.
+    let two_hours_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    let left = files_in(folder)?;
+    for file in &left {
+        let opened = File::options().write(true).open(file);
+        // A worker may be deleting it.
+        match opened.and_then(|file| file.set_modified(two_hours_ago)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    invoices
+        .sweep_payloads(Duration::from_secs(60 * 60))
+        .await?;
+    let after = files_in(folder)?;
+    ensure!(after.is_empty(), "payloads are left over: {after:?}");
+    Ok(left.len())
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => files.extend(files_in(&path)?),
+            false => files.push(path),
+        }
+    }
+    Ok(files)
 }
 
 /// Until its breaker has opened, and two seconds more.

@@ -5,7 +5,7 @@
 //!                            │ OrderPlaced
 //!                            ▼
 //!                    topic "orders" ──────────▶ payments ──▶ bank   events; a breaker around the bank
-//!                     ▲      │   ▲ OrderPaid,      │ PrintInvoice   a command with a large payload
+//!                     ▲      │   ▲ OrderPaid,      │ PrintInvoice   a command whose large payload goes to a folder
 //!        OrderShipped │      │   └─OrderDeclined───┘
 //!                     └── warehouse ──▶ lorries
 //! ```
@@ -25,12 +25,16 @@ mod shop;
 mod warehouse;
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use outside::Outside;
-use oxcart::{Oxcart, QueueSettings, Retention, shutdown_signal};
+use oxcart::{ClaimCheck, Oxcart, QueueSettings, Retention, shutdown_signal};
+use oxcart_object_store::ObjectPayloads;
 use shop::Release;
+
+/// The folder of large payloads, within that of the world outside.
+const PAYLOADS: &str = "payloads";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -42,7 +46,8 @@ async fn main() -> anyhow::Result<()> {
         .with_max_level(tracing::Level::ERROR)
         .init();
     let folder = PathBuf::from(env::var("OUTSIDE").context("OUTSIDE is not set")?);
-    let oxcart = connect(&service).await?;
+    let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
+    let oxcart = connect(&url, &service, &folder).await?;
     let outside = Outside::in_folder(&folder);
     let workers = match service.as_str() {
         "shop" => shop::workers(&oxcart, Release::New)?,
@@ -55,11 +60,13 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where Redis is: `REDIS_URL`, or the usual place. Events say from which service they come.
-async fn connect(service: &str) -> anyhow::Result<Oxcart> {
-    let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
-    let builder = Oxcart::builder().source(format!("/{service}"));
-    Ok(builder.connect(&url).await?)
+/// Events say from which service they come, and large payloads go to a folder that all services see.
+async fn connect(url: &str, service: &str, folder: &Path) -> anyhow::Result<Oxcart> {
+    let store = ObjectPayloads::folder(folder.join(PAYLOADS))?;
+    let builder = Oxcart::builder()
+        .source(format!("/{service}"))
+        .claim_check(ClaimCheck::over(64 * 1024, store));
+    Ok(builder.connect(url).await?)
 }
 
 /// Nobody looks at jobs that went well.

@@ -1,6 +1,5 @@
 //! Jobs that leave as CloudEvents, and CloudEvents that become jobs and events.
 
-use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use oxcart::{Job, JobState, Upcasters};
@@ -37,28 +36,6 @@ impl Job for Placed {
     }
 }
 
-/// In JSON, keys are texts.
-#[derive(Serialize, Deserialize)]
-struct Picture {
-    by_number: BTreeMap<u64, String>,
-}
-
-impl Job for Picture {
-    const NAME: &'static str = "picture";
-    type Output = ();
-}
-
-/// In JSON, every number is one.
-#[derive(Serialize, Deserialize)]
-struct Measured {
-    value: f64,
-}
-
-impl Job for Measured {
-    const NAME: &'static str = "measured";
-    type Output = ();
-}
-
 fn placed(order: u64) -> Placed {
     let card = "4111".to_owned();
     Placed { order, card }
@@ -73,7 +50,7 @@ fn lines(events: &[Value]) -> String {
 }
 
 /// Of a tally: how many it was asked for, were done, and were there.
-fn numbers(said: &Said) -> [u64; 3] {
+pub(crate) fn numbers(said: &Said) -> [u64; 3] {
     let tally = said.object();
     check("tally", std::slice::from_ref(&tally));
     ["asked", "done", "in_other_state"].map(|name| tally[name].as_u64().unwrap())
@@ -228,35 +205,6 @@ async fn what_is_secret_stays_in_the_queue_unless_it_is_revealed_and_noted() {
         target.contains("export of jobs: ") && target.ends_with("name=order-placed"),
         "{target}"
     );
-}
-
-#[tokio::test]
-async fn a_payload_that_json_cannot_say_is_left_out_and_counted() {
-    let rig = Rig::new().await;
-    let by_number = BTreeMap::from([(1, "front".to_owned())]);
-    rig.queue.enqueue(Picture { by_number }).await.unwrap();
-    for value in [f64::NAN, 0.1] {
-        rig.queue.enqueue(Measured { value }).await.unwrap();
-    }
-    rig.enqueue(Charge::new(1)).await;
-    let said = rig.run(&["job", "export", "billing"]).expect(0);
-    let events = said.objects();
-    let types: Vec<_> = events.iter().map(|event| &event["type"]).collect();
-    assert_eq!(types, ["measured", "charge"]);
-    assert_eq!(events[0]["data"], json!({ "value": 0.1 }));
-    let left_out = "note: 2 jobs left out: JSON cannot say what their payloads hold";
-    assert!(said.err.contains(left_out), "{}", said.err);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("jobs.jsonl");
-    let file = file.to_str().unwrap();
-    let said = rig
-        .run(&["job", "export", "billing", file, "--json"])
-        .expect(0);
-    assert_eq!(numbers(&said), [4, 2, 0]);
-    let refused = rig.run(&["job", "export", "billing", file]).expect(2);
-    assert!(refused.err.contains("--yes"), "{}", refused.err);
-    rig.run(&["job", "export", "billing", file, "--yes"])
-        .expect(0);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod durable;
 mod events;
 mod exits;
 mod json;
+mod left_out;
 mod long_work;
 mod other_clock;
 mod rig;

@@ -74,7 +74,7 @@ impl Export {
         }
         let interrupt = Interrupt::listen();
         let mut progress = Progress::new("export", most);
-        let (mut done, mut newer, mut no_json) = (0, 0, 0);
+        let (mut done, mut newer, mut elsewhere, mut no_json) = (0, 0, 0, 0);
         for state in states {
             let mut after = None;
             loop {
@@ -86,6 +86,10 @@ impl Export {
                 newer += page.unreadable.len() as u64;
                 progress.advance((page.jobs.len() + page.unreadable.len()) as u64);
                 for job in page.jobs.into_iter().filter(|job| self.filter.passes(job)) {
+                    if job.ticket().is_some() {
+                        elsewhere += 1;
+                        continue;
+                    }
                     match cloud_events::of(&queue, job, self.reveal)? {
                         Some(event) => {
                             output.write(session, &event)?;
@@ -109,6 +113,7 @@ impl Export {
         drop(progress);
         for (left_out, why) in [
             (newer, "a newer version wrote them"),
+            (elsewhere, "their payloads are in a store of objects"),
             (no_json, "JSON cannot say what their payloads hold"),
         ] {
             if left_out > 0 {
@@ -116,7 +121,8 @@ impl Export {
                 session.out.note(format_args!("{left_out} left out: {why}"));
             }
         }
-        steps::tell_exported(session, output, &self.queue, (done, newer + no_json))
+        let left_out = newer + elsewhere + no_json;
+        steps::tell_exported(session, output, &self.queue, (done, left_out))
     }
 }
 
