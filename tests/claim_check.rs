@@ -14,6 +14,8 @@ mod handling;
 mod killed;
 #[path = "claim_check/objects.rs"]
 mod objects;
+#[path = "claim_check/orphans.rs"]
+mod orphans;
 mod support;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod calls;
 pub(crate) mod object_name;
+pub(crate) mod put_at;
 pub(crate) mod store;
 pub(crate) mod ticket;
 

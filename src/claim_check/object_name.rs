@@ -1,8 +1,9 @@
 //! The names of objects: `<namespace>/<queue>/<id>/<fresh>`.
 //!
 //! A name of oxcart may have any characters of Unicode, and the name of an object has only those that every store and every file system takes.
-//! The others are written as `_` and two hexadecimal digits for each byte; so is `_` itself, and a point at the beginning of a part. What is
-//! then longer than a part may be is written as several parts.
+//! The others are written as `_` and two hexadecimal digits for each byte; so is `_` itself, a point at the beginning of a part, and a capital letter,
+//! because there are file systems that take it for a small one. What is then longer than a part may be is written as several parts, of which each
+//! but the last ends with `_`: so no name of a queue is the beginning of another one's.
 
 use crate::id::JobId;
 use crate::name::{Namespace, QueueName};
@@ -10,6 +11,8 @@ use crate::name::{Namespace, QueueName};
 /// File systems take 255 bytes.
 const PART_MAX: usize = 200;
 const ESCAPE: char = '_';
+/// Between the parts of one text.
+const GOES_ON: &str = "_/";
 
 /// What the names of all objects of a queue begin with.
 pub(crate) fn prefix(namespace: &Namespace, queue: &QueueName) -> String {
@@ -34,8 +37,11 @@ pub(crate) fn job_of(prefix: &str, name: &str) -> Option<JobId> {
     if fresh.len() != 26 || !fresh.bytes().all(is_fresh) {
         return None;
     }
-    let id = decoded(&id.replace('/', ""))?;
-    JobId::new(id).ok()
+    let id = JobId::new(decoded(&id.replace(GOES_ON, ""))?).ok()?;
+    // Nothing but what `fresh` writes: no `..`, and no other way to write the same id.
+    let mut written = prefix.to_owned();
+    push(&mut written, id.as_str());
+    (name.strip_prefix(&written) == Some(fresh)).then_some(id)
 }
 
 /// Adds a text as one part or more.
@@ -44,11 +50,11 @@ fn push(name: &mut String, text: &str) {
     for byte in text.bytes() {
         let is_plain = match byte {
             b'.' => length > 0,
-            byte => byte.is_ascii_alphanumeric() || byte == b'-',
+            byte => byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
         };
         let needed = if is_plain { 1 } else { 3 };
-        if length + needed > PART_MAX {
-            name.push('/');
+        if length + needed >= PART_MAX {
+            name.push_str(GOES_ON);
             length = 0;
         }
         // The first of a part is no point, also where one part was full.
@@ -115,7 +121,8 @@ mod tests {
             let id = JobId::new(id).unwrap();
             let name = fresh(&prefix, &id);
             for part in name.split('/') {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                let is_of_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+                let plain = |c: char| is_of_word(c) || "-_.".contains(c);
                 assert!(part.chars().all(plain) && !part.starts_with('.'), "{name}");
                 assert!((1..=PART_MAX).contains(&part.len()), "{name}");
             }
@@ -128,6 +135,15 @@ mod tests {
         let (prefix, id) = (prefix_of("mail"), JobId::generate());
         assert_ne!(fresh(&prefix, &id), fresh(&prefix, &id));
         assert_ne!(prefix_of("a_b"), prefix_of("a-b"));
+        assert_ne!(prefix_of("Mail"), prefix_of("mail"));
+        // Where a part is full, and anywhere else.
+        for letters in 1..=120 {
+            let short = "я".repeat(letters / 2) + &"x".repeat(letters % 2);
+            for more in ["ы", "y", "yyyyyyy", "."] {
+                let (short, long) = (prefix_of(&short), prefix_of(&format!("{short}{more}")));
+                assert!(!long.starts_with(&short), "{long}");
+            }
+        }
         assert_ne!(prefix_of("a/b".replace('/', "_2f").as_str()), "oxcart/a/b/");
     }
 
@@ -141,6 +157,16 @@ mod tests {
             "oxcart/mail/0123456789abcdefghjkmnpqrs",
             "oxcart/mail/_4/0123456789abcdefghjkmnpqrs",
             "oxcart/mail/_ff/0123456789abcdefghjkmnpqrs",
+            // Not as it is written here.
+            "oxcart/mail/A/0123456789abcdefghjkmnpqrs",
+            "oxcart/mail/_61/0123456789abcdefghjkmnpqrs",
+            "oxcart/mail/_5F/0123456789abcdefghjkmnpqrs",
+            "oxcart/mail/a/b/0123456789abcdefghjkmnpqrs",
+            "oxcart/mail/a_/b/0123456789abcdefghjkmnpqrs",
+            "oxcart/mail/../../elsewhere/0123456789abcdefghjkmnpqrs",
+            "oxcart/mail/../0123456789abcdefghjkmnpqrs",
+            "oxcart/mail//0123456789abcdefghjkmnpqrs",
+            "oxcart/mail//a/0123456789abcdefghjkmnpqrs",
         ];
         for name in foreign {
             assert_eq!(job_of(&prefix, name), None, "{name}");

@@ -14,7 +14,7 @@ pub type StoreFuture<'a, T> =
 /// Where payloads are kept that are too large for Redis: an object store, a folder, a database. See [`ClaimCheck`](crate::ClaimCheck). The crate
 /// `oxcart-object-store` has one for local folders, S3, Google Cloud Storage and Azure.
 ///
-/// The name of an object is made of parts with `/` between them. Each part has 1 to 200 characters of `A-Z`, `a-z`, `0-9`, `-`, `_` and `.`, and does
+/// The name of an object is made of parts with `/` between them. Each part has 1 to 200 characters of `a-z`, `0-9`, `-`, `_` and `.`, and does
 /// not begin with a point. No two objects get the same name, and an object is never written again.
 ///
 /// Every call may be dropped before it is done. None has to be tried again: that is done by whoever calls. Keep a time limit of your own short enough

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::Instrument;
 
+use crate::claim_check::put_at::PutAt;
 use crate::codec;
 use crate::error::Error;
 use crate::id::JobId;
@@ -393,11 +394,12 @@ impl<J: Job> Enqueue<J> {
 
     async fn send_here(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
         let (queue, mut job, goes) = self.prepare_to_go(true)?;
-        let begun = Instant::now();
+        let (begun, mut put_at) = (Instant::now(), None);
         if self.submission.is_none() {
             let checked = queue.inner.check_weight(self.weight_asked()).await;
             checked.map_err(|error| error.with_job(&self.id))?;
             if goes {
+                put_at = Some(PutAt::now());
                 Box::pin(queue.inner.claim(&mut job, most)).await?;
             }
         }
@@ -407,7 +409,7 @@ impl<J: Job> Enqueue<J> {
         let novelty = self.novelty;
         let last = self
             .submission
-            .get_or_insert_with(|| Submission::new(vec![job], novelty));
+            .get_or_insert_with(|| Submission::of_put(vec![job], novelty, put_at));
         // From here on Redis may know the id, also if this future is dropped.
         self.novelty = Novelty::Unsure;
         let last = Arc::clone(last);

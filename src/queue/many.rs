@@ -118,7 +118,7 @@ impl<J: Job> EnqueueMany<J> {
         }
         let jobs = jobs.into_iter().map(|(job, _)| job).collect();
         self.left
-            .extend(split(jobs, novelty, self.producer().limit()));
+            .extend(split(jobs, novelty, None, self.producer().limit()));
         Ok(())
     }
 
@@ -191,7 +191,8 @@ impl<J: Job> EnqueueMany<J> {
             }
             let jobs = Box::pin(self.unclaimed.next(&self.queue)).await?;
             let limit = self.producer().limit();
-            self.left.extend(split(jobs, self.unclaimed.novelty, limit));
+            let (novelty, put_at) = (self.unclaimed.novelty, self.unclaimed.sent_since);
+            self.left.extend(split(jobs, novelty, put_at, limit));
         }
         Box::pin(self.unclaimed.clean_up(&self.queue)).await;
         Ok(std::mem::take(&mut self.done))

@@ -146,7 +146,7 @@ impl Loadable {
 ///
 /// The first line of the file tells Redis what the script may do: `#!lua` for a verb that adds work, which a full Redis
 /// refuses; `#!lua flags=allow-oom` for one that ends, trims or recovers work, which a full Redis must not refuse;
-/// `#!lua flags=no-writes` for one that only reads.
+/// `#!lua flags=no-writes` for one that only reads, unless a replica must not answer.
 macro_rules! script {
     (@file $verb:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/", $verb, ".lua"))

@@ -170,6 +170,7 @@ impl Terms {
         }
         if let Some(object) = &self.object
             && worker.queue.inner.setup.claim_check.is_some()
+            && worker.queue.inner.is_object_of(&lease.id, object)
         {
             worker.ended_objects.add(&lease.id, object);
         }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
 use crate::claim_check::object_name;
-use crate::error::{Error, ErrorKind};
+use crate::claim_check::put_at::PutAt;
+use crate::error::Error;
 use crate::id::JobId;
 use crate::queue::Queue;
 use crate::queue::producer::{Fate, Submission};
@@ -18,8 +19,6 @@ use crate::store::enqueue::{NewJob, Novelty};
 const AT_A_TIME: usize = 4;
 /// Bytes of payloads that are put before their jobs are sent, unless one payload has more.
 const STEP_BYTES: usize = 64 * 1024 * 1024;
-/// Jobs whose payloads were put longer ago are not sent any more: a sweep may take these payloads for orphans.
-const SENT_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// Jobs of a request in which payloads go to a store.
 #[derive(Default)]
@@ -28,9 +27,9 @@ pub(super) struct Unclaimed {
     jobs: VecDeque<(NewJob, bool)>,
     pub(super) novelty: Novelty,
     /// When the first payload was put of the step that is not complete.
-    began: Option<Instant>,
+    began: Option<PutAt>,
     /// The same of the step whose jobs are sent now.
-    sent_since: Option<Instant>,
+    pub(super) sent_since: Option<PutAt>,
     /// Objects of jobs that were there before.
     unused: Vec<(JobId, String)>,
 }
@@ -55,7 +54,7 @@ impl Unclaimed {
     /// Refuses jobs that were to be sent so long ago that their payloads may be gone. `some_left`: some of them were not sent.
     pub(super) fn check_age(&self, some_left: bool) -> Result<(), Error> {
         match self.sent_since {
-            Some(since) if some_left => check_age(since),
+            Some(since) if some_left => since.check(),
             _ => Ok(()),
         }
     }
@@ -68,10 +67,10 @@ impl Unclaimed {
             bytes <= STEP_BYTES
         });
         let step = fits.count().max(1).min(self.jobs.len());
-        let began = *self.began.get_or_insert_with(Instant::now);
+        let began = *self.began.get_or_insert_with(PutAt::now);
         let mut jobs = self.jobs.iter_mut().take(step);
         if jobs.any(|(job, goes)| !*goes && job.record.ticket().is_some()) {
-            check_age(began)?;
+            began.check()?;
         }
         let put = self.jobs.iter_mut().take(step).filter(|(_, goes)| *goes);
         let put = put.map(async |(job, goes)| {
@@ -85,6 +84,14 @@ impl Unclaimed {
             .collect()
             .await;
         put.into_iter().collect::<Result<(), Error>>()?;
+        if self
+            .jobs
+            .iter()
+            .take(step)
+            .any(|(job, _)| job.record.ticket().is_some())
+        {
+            began.check()?;
+        }
         (self.sent_since, self.began) = (Some(began), None);
         Ok(self.jobs.drain(..step).map(|(job, _)| job).collect())
     }
@@ -99,20 +106,6 @@ impl Unclaimed {
     pub(super) async fn clean_up(&mut self, queue: &Queue) {
         let unused = std::mem::take(&mut self.unused);
         queue.inner.discard_unused(unused).await;
-    }
-}
-
-fn check_age(since: Instant) -> Result<(), Error> {
-    let age = since.elapsed();
-    match age > SENT_WITHIN {
-        false => Ok(()),
-        true => Err(Error::new(
-            ErrorKind::PayloadLost,
-            format!(
-                "the payloads of the next jobs were put into the store {age:?} ago, and may be gone; make a new request of the jobs that \
-                 are not there"
-            ),
-        )),
     }
 }
 
@@ -137,7 +130,7 @@ pub(super) async fn again(queue: &Queue, part: &Submission) -> Result<Vec<Arc<Su
                 inner.claim(job, Duration::MAX).await?;
             }
         }
-        again.push(Submission::new(jobs, Novelty::Unsure));
+        again.push(Submission::of_put(jobs, Novelty::Unsure, part.put_at()));
     }
     Ok(again)
 }
@@ -148,18 +141,13 @@ mod tests {
 
     #[test]
     fn jobs_are_not_sent_when_their_payloads_may_be_gone() {
-        let now = Instant::now();
         let mut unclaimed = Unclaimed::default();
         for some_left in [false, true] {
             unclaimed.check_age(some_left).unwrap();
         }
-        unclaimed.sent_since = Some(now);
+        unclaimed.sent_since = Some(PutAt::now());
         unclaimed.check_age(true).unwrap();
-        // A machine that was just started has no such moment.
-        let Some(long_ago) = now.checked_sub(SENT_WITHIN + Duration::from_secs(1)) else {
-            return;
-        };
-        unclaimed.sent_since = Some(long_ago);
+        unclaimed.sent_since = Some(PutAt::ago(Duration::from_secs(21 * 60)));
         unclaimed.check_age(false).unwrap();
         let error = unclaimed.check_age(true).unwrap_err();
         assert!(error.is_payload_lost(), "{error}");

@@ -105,7 +105,8 @@ impl QueueInner {
     }
 
     /// The same for objects that a job may have: these stay.
-    pub(crate) async fn discard_unused(&self, objects: Vec<(JobId, String)>) {
+    pub(crate) async fn discard_unused(&self, mut objects: Vec<(JobId, String)>) {
+        objects.retain(|(id, object)| self.is_object_of(id, object));
         if self.setup.claim_check.is_some() && !objects.is_empty() {
             self.clean(self.delete_unused(&objects)).await;
         }
@@ -124,16 +125,17 @@ impl QueueInner {
         );
     }
 
-    /// Deletes those of these objects that no job has. Returns which they were, as positions. What is not the object of its job stays.
+    /// Whether this is the name of an object of this job, and no other place that somebody has written into a ticket.
+    pub(crate) fn is_object_of(&self, id: &JobId, object: &str) -> bool {
+        object_name::job_of(&self.objects(), object).as_ref() == Some(id)
+    }
+
+    /// Deletes those of these objects that no job has. Returns which they were, as positions. All of them are [objects of their jobs](Self::is_object_of).
     pub(crate) async fn delete_unused(
         &self,
         objects: &[(JobId, String)],
     ) -> Result<Vec<usize>, Error> {
         let claim_check = self.claim_check()?;
-        let prefix = self.objects();
-        let is_of_job = |(id, object): &(JobId, String)| {
-            object_name::job_of(&prefix, object).as_ref() == Some(id)
-        };
         let mut deleted = Vec::new();
         for (page, objects) in objects.chunks(BATCH_JOBS).enumerate() {
             let asked: Vec<_> = objects
@@ -141,8 +143,7 @@ impl QueueInner {
                 .map(|(id, object)| TicketOf { id, object })
                 .collect();
             let held = self.call(&Tickets { tickets: &asked }).await?;
-            let unused =
-                |position: &usize| !held.contains(position) && is_of_job(&objects[*position]);
+            let unused = |position: &usize| !held.contains(position);
             let unused: Vec<usize> = (0..objects.len()).filter(unused).collect();
             let names: Vec<String> = unused.iter().map(|at| objects[*at].1.clone()).collect();
             claim_check.delete(&names).await?;

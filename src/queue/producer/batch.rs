@@ -9,6 +9,7 @@ use tracing::warn;
 use super::ABANDON_AFTER;
 use super::inbox::Inbox;
 use super::submission::Given;
+use crate::claim_check::put_at::PutAt;
 use crate::name::QueueName;
 use crate::policy::silence::Silence;
 use crate::store::backend::{Answered, Connection, Number, NumberedCall, Refusal, Trouble};
@@ -61,6 +62,18 @@ impl Batch<'_> {
             .all(|given| given.novelty == Novelty::New)
     }
 
+    /// Leaves out what is not sent any more. Only of a call that certainly did not run.
+    fn leave_out(&mut self) {
+        self.submissions
+            .retain(|given| !given.is_withdrawn() && !given.comes_too_late());
+    }
+
+    /// Whether a payload may be gone of a job that may have been added: sent again, it might be added without it.
+    fn is_too_late(&self) -> bool {
+        let mut put = self.submissions.iter().filter_map(|given| given.put_at());
+        put.any(PutAt::is_too_late_to_repeat)
+    }
+
     /// The call certainly did not run: its callers may withdraw.
     pub(super) fn call_back(&self) {
         for submission in &self.submissions {
@@ -98,14 +111,14 @@ impl NumberedCall for Batch<'_> {
         self.submissions.iter().map(|given| given.bytes).sum()
     }
 
-    /// Leaves out what was withdrawn.
+    /// Leaves out what was withdrawn, and what comes too late.
     async fn prepare(
         &mut self,
         connection: &mut Connection,
         may_have_run: bool,
     ) -> Result<bool, Trouble> {
         if !may_have_run {
-            self.submissions.retain(|given| !given.is_withdrawn());
+            self.leave_out();
             if self.submissions.is_empty() {
                 return Ok(false);
             }
@@ -113,7 +126,13 @@ impl NumberedCall for Batch<'_> {
         // As long as there is no connection, a submission can still be withdrawn.
         self.connection = self.connect_behind(connection).await?;
         if !may_have_run {
+            // Once more: the call before may have taken long.
+            self.leave_out();
             self.submissions.retain(|given| given.begin());
+        } else if self.is_too_late() {
+            // Nothing is sent, and `repeated_for` ends the call.
+            let why = "its payload may be gone, so it is not sent again";
+            return Err(Trouble::Unreachable(why.to_owned()));
         }
         Ok(!self.submissions.is_empty())
     }
@@ -165,7 +184,10 @@ impl NumberedCall for Batch<'_> {
     }
 
     fn repeated_for(&self) -> Duration {
-        ABANDON_AFTER
+        match self.is_too_late() {
+            true => Duration::ZERO,
+            false => ABANDON_AFTER,
+        }
     }
 
     /// The next try keeps its place behind the call before it, like the first.
@@ -203,5 +225,63 @@ fn answered(answer: Enqueued) -> Answered<Added> {
         }),
         Enqueued::Asked => Answered::Asked,
         Enqueued::Superseded => Answered::Superseded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Producer;
+    use super::super::submission::tests::job;
+    use super::super::submission::{Fate, Submission};
+    use super::*;
+    use crate::queue::setup::Setup;
+
+    fn minutes(minutes: u64) -> Option<PutAt> {
+        Some(PutAt::ago(Duration::from_secs(60 * minutes)))
+    }
+
+    #[tokio::test]
+    async fn a_job_is_not_sent_when_its_payload_may_be_gone() {
+        let queue = Setup::in_memory().queue("work");
+        let inner = &queue.inner;
+        let producer = Producer::new(inner.store.clone(), inner.name.clone());
+        let of_put = |put_at| Submission::of_put(vec![job(1)], Novelty::New, put_at);
+        let [late, well, plain] = [minutes(21), minutes(19), None].map(of_put);
+        // Nobody waits for it while it is sent.
+        assert!(producer.submit_ahead(&late));
+        for (submission, is_late) in [(well, false), (plain, false), (late, true)] {
+            let again = submission.again();
+            let fate = producer.submit(&submission, Duration::from_secs(60)).await;
+            let fate = fate.unwrap();
+            match is_late {
+                true => assert!(matches!(fate, Fate::NotSent { .. }), "{fate:?}"),
+                false => assert!(matches!(fate, Fate::Added { .. }), "{fate:?}"),
+            }
+            assert_eq!(again.comes_too_late(), is_late, "its payload is the same");
+        }
+        assert_eq!(queue.counts().await.unwrap().waiting, 2);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_may_be_there_is_not_sent_again_when_its_payload_may_be_gone() {
+        let queue = Setup::in_memory().queue("work");
+        let inner = &queue.inner;
+        let mut connection = inner.store.shared_connection();
+        for (put_at, is_late) in [(None, false), (minutes(49), false), (minutes(51), true)] {
+            let submission = Submission::of_put(vec![job(1)], Novelty::New, put_at);
+            assert!(submission.begin());
+            let mut batch = Batch {
+                submissions: vec![Given::new(&submission)],
+                queue: &inner.name,
+                inbox: &Inbox::new(),
+                silence: &mut Silence::default(),
+                course: None,
+                before: &mut None,
+                connection: 0,
+            };
+            let prepared = batch.prepare(&mut connection, true).await;
+            assert_eq!(prepared.is_err(), is_late, "{prepared:?}");
+            assert_eq!(batch.repeated_for().is_zero(), is_late);
+        }
     }
 }

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
+use crate::claim_check::put_at::PutAt;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::name::QueueName;
@@ -41,6 +42,8 @@ pub(crate) struct Submission {
     pub(super) bytes: usize,
     /// Whether Redis may know any of the jobs' ids.
     pub(super) novelty: Novelty,
+    /// When payloads of its jobs were put into a store, if any were.
+    put_at: Option<PutAt>,
     phase: AtomicU8,
     /// It was handed to a task.
     given: AtomicBool,
@@ -82,8 +85,14 @@ pub(crate) enum Shortfall {
 
 impl Submission {
     pub(crate) fn new(jobs: Vec<NewJob>, novelty: Novelty) -> Arc<Self> {
+        Self::of_put(jobs, novelty, None)
+    }
+
+    /// Jobs of which some have their payloads in a store, since `put_at` or later.
+    pub(crate) fn of_put(jobs: Vec<NewJob>, novelty: Novelty, put_at: Option<PutAt>) -> Arc<Self> {
         Arc::new(Self {
             novelty,
+            put_at,
             bytes: jobs.iter().map(NewJob::bytes).sum(),
             jobs,
             phase: AtomicU8::new(WAITING),
@@ -121,7 +130,7 @@ impl Submission {
                 jobs[*position].id = JobId::generate();
             }
         }
-        Self::new(jobs, Novelty::Unsure)
+        Self::of_put(jobs, Novelty::Unsure, self.put_at)
     }
 
     /// The same jobs once more; in two parts if the submission was not taken as a whole, because something in it is
@@ -132,8 +141,21 @@ impl Submission {
         }
         let halves = self.jobs.chunks(self.jobs.len().div_ceil(2));
         halves
-            .map(|half| Self::new(half.to_vec(), Novelty::Unsure))
+            .map(|half| Self::of_put(half.to_vec(), Novelty::Unsure, self.put_at))
             .collect()
+    }
+
+    pub(crate) fn put_at(&self) -> Option<PutAt> {
+        self.put_at
+    }
+
+    /// Decides, of what certainly did not run, that it is not sent any more: whether it was put so long ago.
+    pub(super) fn comes_too_late(&self) -> bool {
+        let why = self.put_at.and_then(PutAt::too_late);
+        why.is_some_and(|why| {
+            self.decide(Fate::NotSent { why });
+            true
+        })
     }
 
     /// When its caller gives up.
@@ -245,20 +267,26 @@ impl Drop for Given {
 }
 
 /// Splits jobs into submissions that each fit into one call of at most so many bytes, in order.
-pub(crate) fn split(jobs: Vec<NewJob>, novelty: Novelty, limit: usize) -> Vec<Arc<Submission>> {
+pub(crate) fn split(
+    jobs: Vec<NewJob>,
+    novelty: Novelty,
+    put_at: Option<PutAt>,
+    limit: usize,
+) -> Vec<Arc<Submission>> {
+    let submission = |jobs| Submission::of_put(jobs, novelty, put_at);
     let mut submissions = Vec::with_capacity(jobs.len().div_ceil(BATCH_JOBS));
     let (mut part, mut bytes) = (Vec::new(), 0);
     for job in jobs {
         let size = job.bytes();
         if part.len() == BATCH_JOBS || (!part.is_empty() && bytes + size > limit) {
-            submissions.push(Submission::new(std::mem::take(&mut part), novelty));
+            submissions.push(submission(std::mem::take(&mut part)));
             bytes = 0;
         }
         bytes += size;
         part.push(job);
     }
     if !part.is_empty() {
-        submissions.push(Submission::new(part, novelty));
+        submissions.push(submission(part));
     }
     submissions
 }
@@ -341,6 +369,7 @@ pub(super) mod tests {
         let many = split(
             (0..1000).map(|_| job(10)).collect(),
             Novelty::New,
+            None,
             BATCH_BYTES,
         );
         assert_eq!(many.len(), 4);
@@ -348,12 +377,13 @@ pub(super) mod tests {
         let large = split(
             (0..10).map(|_| job(300 * 1024)).collect(),
             Novelty::New,
+            None,
             BATCH_BYTES,
         );
         assert_eq!(large.len(), 4);
         assert!(large.iter().all(|s| s.bytes <= BATCH_BYTES));
         assert_eq!(
-            split(vec![job(3 * BATCH_BYTES)], Novelty::New, BATCH_BYTES).len(),
+            split(vec![job(3 * BATCH_BYTES)], Novelty::New, None, BATCH_BYTES).len(),
             1
         );
     }

@@ -249,8 +249,9 @@ impl Lane {
                 return Became::Unknowable { why };
             }
             let limit = call.repeated_for();
-            if may_have_run_since.is_some_and(|since| since.elapsed() > limit) {
-                let why = format!("no answer for {limit:?}");
+            let in_doubt_for = may_have_run_since.map(|since| since.elapsed());
+            if let Some(time) = in_doubt_for.filter(|time| *time > limit) {
+                let why = format!("no answer for {time:.0?}");
                 return Became::Unknowable { why };
             }
             sleep(pauses.next(fastrand::f64())).await;
