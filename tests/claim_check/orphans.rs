@@ -65,7 +65,7 @@ fn producer_process() {
         // It is sent behind the other one.
         while queue.enqueue(of_bytes(2)).await.is_err() {}
         signals.give("done", "");
-        pending().await
+        pending::<()>().await
     });
 }
 
