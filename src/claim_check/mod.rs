@@ -18,6 +18,8 @@ const OVER_MIN: usize = 1024;
 /// Largest payload that goes to the store, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 64 * 1024 * 1024;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// A job should be sent soon behind its payload.
+const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 /// An enqueueing that was sent and not answered may still be carried out half an hour later: its payload must be there until then.
 const GRACE_MIN: Duration = Duration::from_secs(60 * 60);
 const SWEEP_DEFAULT: Duration = Duration::from_secs(15 * 60);
@@ -79,7 +81,7 @@ impl ClaimCheck {
         self
     }
 
-    /// How long one request of the store may take: storing one payload, or reading it. More than zero. Default 30 s.
+    /// How long one request of the store may take: storing one payload, or reading it. More than zero, at most 5 min. Default 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -136,6 +138,12 @@ impl ClaimCheck {
         }
         if self.timeout.is_zero() {
             return bad("the time limit of a store is zero; 30 s is the default".to_owned());
+        }
+        if self.timeout > TIMEOUT_MAX {
+            let timeout = self.timeout;
+            return bad(format!(
+                "the time limit of a store is {timeout:?}; the largest is {TIMEOUT_MAX:?}"
+            ));
         }
         check_grace(self.grace)?;
         match self.sweep_every {

@@ -7,8 +7,12 @@ use crate::error::{Error, ErrorKind};
 /// Jobs whose payloads were put longer ago are not sent any more: a sweep may take these payloads for orphans. A try that may have run is repeated for
 /// half an hour behind that, and together this is less than the least age of an orphan.
 const SENT_WITHIN: Duration = Duration::from_secs(20 * 60);
+/// What waits for others, to go in one call with them, waits no longer.
+const WAITS: Duration = Duration::from_secs(5 * 60);
 /// After this, nobody repeats what may have run.
 const REPEATED_WITHIN: Duration = Duration::from_secs(50 * 60);
+// While one waits, one more may be put.
+const _: () = assert!(WAITS.as_secs() + super::TIMEOUT_MAX.as_secs() < SENT_WITHIN.as_secs());
 const _: () = assert!(REPEATED_WITHIN.as_secs() < super::GRACE_MIN.as_secs());
 
 /// The moment at which the first of some payloads began to be put.
@@ -39,6 +43,11 @@ impl PutAt {
         let age = self.age();
         (age > SENT_WITHIN)
             .then(|| format!("its payload was put into the store {age:.0?} ago, and may be gone"))
+    }
+
+    /// Whether jobs are to go now, though more would fit into their call.
+    pub(crate) fn is_to_go(self) -> bool {
+        self.age() > WAITS
     }
 
     /// Whether a job is not even sent again that may have been added.
@@ -84,6 +93,7 @@ pub(crate) mod tests {
             let checked = put.check();
             assert_eq!(checked.is_err_and(|error| error.is_payload_lost()), is_late);
         }
+        assert!(!PutAt::ago(minutes(4)).is_to_go() && PutAt::ago(minutes(6)).is_to_go());
         let now = PutAt::now();
         // A clock that was set back.
         let back = PutAt {

@@ -415,7 +415,8 @@ impl<J: Job> Enqueue<J> {
         let last = Arc::clone(last);
         let fate = producer.submit(&last, limit).await;
         if goes {
-            Box::pin(direct::clean_up(&queue, &last, &fate)).await;
+            let left = most.saturating_sub(begun.elapsed());
+            Box::pin(direct::clean_up(&queue, &last, &fate, left)).await;
         }
         if !is_kept(&fate) {
             self.submission = None;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::claim_check::put_at::PutAt;
 use crate::codec;
 use crate::error::Error;
 use crate::id::JobId;
@@ -116,8 +117,14 @@ impl Queue {
         told: &mut HashMap<JobId, Changed>,
     ) -> Result<(), Error> {
         let mut put = Vec::new();
-        let copies = other.take_in(going, self, &mut put).await?;
-        for job in going.iter().filter(|job| !copies.contains_key(&job.id)) {
+        let (copies, lost) = other.take_in(going, self, &mut put).await?;
+        let is_not_there = |job: &&Candidate| !copies.contains_key(&job.id);
+        // What has lost its payload stays here, as what cannot be read.
+        for job in going
+            .iter()
+            .filter(is_not_there)
+            .filter(|job| !lost.contains(&job.id))
+        {
             told.insert(job.id.clone(), Changed::Duplicate);
         }
         let states: HashSet<State> = going.iter().map(|job| job.state).collect();
@@ -162,26 +169,36 @@ impl Queue {
     }
 
     /// Stores these jobs of the queue `from` here. Those that are missing in the answer cannot be here: another job has their id or their unique key.
-    /// `put` gets the objects that were made for them.
+    /// `put` gets the objects that were made for them. Beside them, the jobs whose payloads are lost.
     async fn take_in(
         &self,
         jobs: &[Candidate],
         from: &Self,
         put: &mut Vec<(JobId, String)>,
-    ) -> Result<Copies, Error> {
-        let mut copies = Copies::new();
+    ) -> Result<(Copies, HashSet<JobId>), Error> {
+        let (mut copies, mut lost, mut put_at) = (Copies::new(), HashSet::new(), None);
         let mut there = Vec::new();
         let (mut waiting, mut dead, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let mut rest = jobs.iter().map(going).collect::<Result<Vec<_>, _>>()?;
-        for going in &mut rest {
-            let (id, record) = match going {
+        let mut rest = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let mut going = going(job)?;
+            let (id, record) = match &mut going {
                 Going::Waits(job) => (&job.id, &mut job.record),
                 Going::Dead(job) => (&job.id, &mut job.record),
             };
             if record.ticket().is_some() {
-                *record = self.carried(from, id, record.clone()).await?;
+                put_at.get_or_insert_with(PutAt::now);
+                match self.carried(from, id, record.clone()).await {
+                    Ok(carried) => *record = carried,
+                    Err(error) if error.is_payload_lost() => {
+                        lost.insert(id.clone());
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
                 put.extend(record.ticket().map(|ticket| (id.clone(), ticket.object)));
             }
+            rest.push(going);
         }
         rest.reverse();
         while let Some(job) = rest.pop() {
@@ -197,6 +214,7 @@ impl Queue {
             if !is_full {
                 continue;
             }
+            put_at.map_or(Ok(()), PutAt::check)?;
             let (mut new, mut known) = (Vec::new(), Vec::new());
             if !waiting.is_empty() {
                 let answer = self.inner.call(&Adopt { jobs: &waiting }).await?;
@@ -221,7 +239,7 @@ impl Queue {
                 copies.insert(mine.id.clone(), IsNew::No);
             }
         }
-        Ok(copies)
+        Ok((copies, lost))
     }
 }
 

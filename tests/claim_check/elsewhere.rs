@@ -91,6 +91,47 @@ async fn a_move_without_the_payload_is_refused_and_moves_nothing() {
     assert_eq!(measured(&plain, job.id()).await, large().text.len());
 }
 
+#[tokio::test]
+async fn a_job_that_has_lost_its_payload_holds_up_no_move() {
+    let rig = Rig::new().await;
+    let other = rig.oxcart.queue("other").unwrap();
+    let lost = rig.queue.enqueue(large()).await.unwrap();
+    rig.objects.lose();
+    let well = rig.queue.enqueue(large()).await.unwrap();
+    let ids = [lost.id().clone(), well.id().clone()];
+    for then in [Changed::Done, Changed::NotFound] {
+        let moved = rig.queue.move_many(&ids, &other).await.unwrap();
+        assert_eq!(moved, [Changed::InState(JobState::Waiting), then]);
+    }
+    assert!(rig.is_there(lost.id()).await);
+    assert_eq!(measured(&other, well.id()).await, large().text.len());
+}
+
+/// A connection that keeps less in Redis than it said for the store.
+#[tokio::test]
+async fn a_payload_comes_back_as_it_would_be_enqueued() {
+    let rig = Rig::new().await;
+    let id = {
+        let fails = async |_: Scan| Err::<usize, _>(Failure::dead("as asked"));
+        let running = run(Worker::builder(&rig.queue).handle(fails));
+        let job = rig.queue.enqueue(of_bytes(OVER / 2)).await.unwrap();
+        assert!(job.result().await.unwrap_err().is_dead());
+        running.stop().await;
+        job.id().clone()
+    };
+    let letters = exported(&rig.queue, true).await;
+    let letters: Vec<DeadLetter> = letters.into_iter().map(Result::unwrap).collect();
+    let elsewhere = Objects::default();
+    let claim_check = ClaimCheck::over(OVER, elsewhere.clone());
+    let builder = Oxcart::builder().namespace("second").payload_max(OVER / 5);
+    let oxcart = rig.connect(builder.claim_check(claim_check)).await;
+    let second = oxcart.queue("scans").unwrap();
+    assert_eq!(second.import_dead(letters).await.unwrap().imported, 1);
+    assert_eq!(elsewhere.len(), 1);
+    assert!(second.replay(&id).await.unwrap().is_done());
+    assert_eq!(measured(&second, &id).await, OVER / 2);
+}
+
 async fn exported(queue: &Queue, reveal: bool) -> Vec<Result<DeadLetter, Error>> {
     let letters = queue.dead_letters();
     let letters = if reveal { letters.reveal() } else { letters };

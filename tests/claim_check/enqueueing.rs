@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use oxcart::{ClaimCheck, Enqueued, ErrorKind, JobId, OnDuplicate, Oxcart, Unique};
 
 use crate::objects::{Mood, Objects};
-use crate::support::eventually_async;
+use crate::support::{Proxy, eventually_async};
 use crate::{OVER, PATIENCE, Rig, Scan, large, of_bytes};
 
 #[tokio::test]
@@ -86,6 +86,35 @@ async fn a_caller_waits_no_longer_for_the_store_than_it_says() {
     assert_eq!(waited.unwrap_err().kind(), ErrorKind::PayloadStore);
     assert!(asked.elapsed() < PATIENCE);
     assert_eq!(rig.queue.counts().await.unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_caller_waits_no_longer_for_the_clean_up_and_it_goes_on() {
+    let rig = Rig::new().await;
+    let proxy = Proxy::start(rig.server.tcp_addr());
+    let claim_check = ClaimCheck::over(OVER, rig.objects.clone());
+    let builder = Oxcart::builder().claim_check(claim_check);
+    let oxcart = builder.connect(&proxy.url()).await.unwrap();
+    let queue = oxcart.queue("scans").unwrap();
+    queue.enqueue(large()).await.unwrap();
+    proxy.refuse(true);
+    proxy.cut_all();
+    let slow = Duration::from_secs(3);
+    let becomes_slow = async {
+        eventually_async(PATIENCE, async || rig.objects.len() == 2).await;
+        rig.objects.be(Mood::Slow(slow));
+    };
+    let limit = Duration::from_millis(700);
+    let asked = Instant::now();
+    let waits = async {
+        let waited = queue.enqueue(large()).result().within(limit).await;
+        (waited.unwrap_err().kind(), asked.elapsed())
+    };
+    let ((kind, waited), ()) = tokio::join!(waits, becomes_slow);
+    assert_eq!(kind, ErrorKind::NotSent);
+    // Not for the store, and not for the two seconds of those without a limit.
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    eventually_async(PATIENCE, async || rig.objects.len() == 1).await;
 }
 
 #[tokio::test]
@@ -197,6 +226,7 @@ async fn settings_that_make_no_sense_are_refused() {
         (over(1_023), "1024"),
         (over(2_000).payload_max(1_999), "ClaimCheck::payload_max"),
         (over(2_000).timeout(Duration::ZERO), "time limit"),
+        (over(2_000).timeout(Duration::from_secs(301)), "300s"),
         (
             over(2_000).grace(Duration::from_secs(3_599)),
             "the least age",

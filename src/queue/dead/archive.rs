@@ -10,6 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::claim_check::put_at::PutAt;
 use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
@@ -208,7 +209,7 @@ impl ImportDead {
         let target = format!("{} dead letters", jobs.len());
         inner.began("import", &target).await?;
         let mut left = jobs;
-        let (mut page, mut bytes) = (Vec::new(), 0);
+        let (mut page, mut bytes, mut put_at) = (Vec::new(), 0, PutAt::now());
         while let Some(mut job) = left.pop_front() {
             let kept = inner.kept_here(&job.id, job.record).await;
             job.record = kept.map_err(|error| error.with_job(&job.id))?;
@@ -216,9 +217,11 @@ impl ImportDead {
             page.push(job);
             // One that is larger goes alone.
             let next = left.front().map(|next| bytes + next.bytes());
-            if page.len() < BATCH_JOBS && next.is_some_and(|bytes| bytes <= BATCH_BYTES) {
+            let has_room = page.len() < BATCH_JOBS && !put_at.is_to_go();
+            if has_room && next.is_some_and(|bytes| bytes <= BATCH_BYTES) {
                 continue;
             }
+            put_at.check()?;
             let answer = inner.call(&Import { jobs: &page }).await?;
             sum.imported += answer.imported.len() as u64;
             sum.there += answer.there.len() as u64;
@@ -228,7 +231,7 @@ impl ImportDead {
             let objects =
                 objects.filter_map(|job| Some((job.id.clone(), job.record.ticket()?.object)));
             inner.discard_unused(objects.collect()).await;
-            (page, bytes) = (Vec::new(), 0);
+            (page, bytes, put_at) = (Vec::new(), 0, PutAt::now());
         }
         inner.ended("import", &target, sum.imported).await?;
         Ok(sum)

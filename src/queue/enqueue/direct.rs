@@ -1,5 +1,7 @@
 //! A job that goes to its queue in one call of its own, and so may have its payload in a store.
 
+use std::time::Duration;
+
 use crate::error::Error;
 use crate::job::Job;
 use crate::policy::unique::OnDuplicate;
@@ -16,14 +18,19 @@ impl<J: Job> Enqueue<J> {
     }
 }
 
-/// Deletes the object of a job that was not added, as far as that is known.
-pub(super) async fn clean_up(queue: &Queue, submission: &Submission, fate: &Result<Fate, Error>) {
+/// Deletes the object of a job that was not added, as far as that is known. `most`: the caller waits no longer.
+pub(super) async fn clean_up(
+    queue: &Queue,
+    submission: &Submission,
+    fate: &Result<Fate, Error>,
+    most: Duration,
+) {
     let objects = || submission.objects();
     match fate {
         Ok(Fate::Added { there } | Fate::NotDurable { there, .. }) if there.is_empty() => {}
         // One that is there may have been added by an earlier try of this request.
         Ok(Fate::Added { .. } | Fate::NotDurable { .. }) => {
-            queue.inner.discard_unused(objects()).await;
+            queue.inner.discard_unused_within(objects(), most).await;
         }
         Ok(
             Fate::NotAdded { .. }
@@ -31,7 +38,7 @@ pub(super) async fn clean_up(queue: &Queue, submission: &Submission, fate: &Resu
             | Fate::NotTaken { .. }
             | Fate::Clashed { .. },
         ) => {
-            queue.inner.discard(objects()).await;
+            queue.inner.discard(objects(), most).await;
         }
         // It may be there, now or later: the sweep finds out.
         Ok(Fate::Unknowable { .. }) | Err(_) => {}

@@ -25,7 +25,8 @@ impl QueueInner {
         let Some(claim_check) = &self.setup.claim_check else {
             return Ok(record);
         };
-        if record.bytes() <= claim_check.over {
+        // As when it is enqueued.
+        if record.bytes() <= claim_check.over.min(self.setup.payload_max) {
             return Ok(record);
         }
         let read = record.read()?;

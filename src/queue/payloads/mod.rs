@@ -4,8 +4,10 @@ mod carry;
 mod load;
 pub(crate) mod sweep;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -20,7 +22,7 @@ use crate::store::BATCH_JOBS;
 use crate::store::enqueue::NewJob;
 use crate::store::tickets::{TicketOf, Tickets};
 
-/// For so long a caller waits until an object is deleted that nobody needs.
+/// For so long a caller waits, at most, until an object is deleted that nobody needs.
 const CLEANING_MAX: Duration = Duration::from_secs(2);
 
 impl QueueInner {
@@ -90,39 +92,54 @@ impl QueueInner {
         claim_check.fetch(ticket).await
     }
 
-    /// Deletes objects that surely no job has, or will have. What fails is left to the sweep.
-    pub(crate) async fn discard(&self, objects: Vec<(JobId, String)>) {
+    /// Deletes objects that surely no job has, or will have. What fails is left to the sweep. `most`: the caller waits no longer.
+    pub(crate) async fn discard(self: &Arc<Self>, objects: Vec<(JobId, String)>, most: Duration) {
         let objects: Vec<String> = objects.into_iter().map(|(_, object)| object).collect();
-        let Some(claim_check) = self
-            .setup
-            .claim_check
-            .as_ref()
-            .filter(|_| !objects.is_empty())
-        else {
+        if objects.is_empty() {
             return;
-        };
-        self.clean(claim_check.delete(&objects)).await;
+        }
+        let inner = Arc::clone(self);
+        let delete = async move { inner.claim_check()?.delete(&objects).await };
+        self.clean(delete, most).await;
     }
 
     /// The same for objects that a job may have: these stay.
-    pub(crate) async fn discard_unused(&self, mut objects: Vec<(JobId, String)>) {
-        objects.retain(|(id, object)| self.is_object_of(id, object));
-        if self.setup.claim_check.is_some() && !objects.is_empty() {
-            self.clean(self.delete_unused(&objects)).await;
-        }
+    pub(crate) async fn discard_unused(self: &Arc<Self>, objects: Vec<(JobId, String)>) {
+        self.discard_unused_within(objects, CLEANING_MAX).await;
     }
 
-    async fn clean<T>(&self, cleaning: impl Future<Output = Result<T, Error>>) {
-        let why = match timeout(CLEANING_MAX, cleaning).await {
-            Ok(Ok(_)) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it took longer than {CLEANING_MAX:?}"),
+    /// The same; `most`: the caller waits no longer.
+    pub(crate) async fn discard_unused_within(
+        self: &Arc<Self>,
+        mut objects: Vec<(JobId, String)>,
+        most: Duration,
+    ) {
+        objects.retain(|(id, object)| self.is_object_of(id, object));
+        if self.setup.claim_check.is_none() || objects.is_empty() {
+            return;
+        }
+        let inner = Arc::clone(self);
+        let delete = async move { inner.delete_unused(&objects).await.map(drop) };
+        self.clean(delete, most).await;
+    }
+
+    /// Goes on when the caller waits no longer. On the caller's runtime: the store may need that.
+    async fn clean(
+        &self,
+        cleaning: impl Future<Output = Result<(), Error>> + Send + 'static,
+        most: Duration,
+    ) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
         };
-        let queue = self.name.as_str();
-        debug!(
-            queue,
-            why, "an object that no job needs is left to the sweep"
-        );
+        let queue = self.name.clone();
+        let cleaning = runtime.spawn(async move {
+            if let Err(error) = cleaning.await {
+                debug!(%queue, %error, "an object that no job needs is left to the sweep");
+            }
+        });
+        // If it takes longer, it goes on.
+        timeout(CLEANING_MAX.min(most), cleaning).await.ok();
     }
 
     /// Whether this is the name of an object of this job, and no other place that somebody has written into a ticket.
