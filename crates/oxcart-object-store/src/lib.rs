@@ -20,11 +20,12 @@
 #![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
 
 mod error;
+mod leftovers;
 mod pages;
 
 use std::fmt;
 use std::fs;
-use std::path::Path as Folder;
+use std::path::{Path as Folder, PathBuf};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
@@ -45,6 +46,8 @@ use crate::pages::Pages;
 #[derive(Clone)]
 pub struct ObjectPayloads {
     store: Arc<dyn ObjectStore>,
+    /// Where it is, if it is a folder of this machine.
+    folder: Option<Arc<PathBuf>>,
 }
 
 impl ObjectPayloads {
@@ -75,11 +78,15 @@ impl ObjectPayloads {
             true => store,
             false => Arc::new(PrefixStore::new(store, prefix)),
         };
-        Self { store }
+        Self {
+            store,
+            folder: None,
+        }
     }
 
     /// In a folder of this machine, or one that all machines see. It is made if it is not there. A payload is on the disk when it is
-    /// put, and folders that become empty are deleted.
+    /// put, and folders that become empty are deleted. Files that a put has left which was killed (`<name>#<number>`) are deleted when objects are
+    /// listed, once they are an hour old.
     ///
     /// # Errors
     ///
@@ -88,10 +95,14 @@ impl ObjectPayloads {
         let folder = folder.as_ref();
         let what = || format!("cannot use the folder {}", folder.display());
         fs::create_dir_all(folder).map_err(|error| Error::new(what(), error))?;
-        let store = LocalFileSystem::new_with_prefix(folder);
+        let folder = fs::canonicalize(folder).map_err(|error| Error::new(what(), error))?;
+        let store = LocalFileSystem::new_with_prefix(&folder);
         let store = store.map_err(|error| Error::new(what(), error))?;
         let store = store.with_automatic_cleanup(true).with_fsync(true);
-        Ok(Self::below(Arc::new(store), Path::default()))
+        Ok(Self {
+            store: Arc::new(store),
+            folder: Some(Arc::new(folder)),
+        })
     }
 
     /// In memory, for tests: each call makes another one.
@@ -205,7 +216,7 @@ impl PayloadStore for ObjectPayloads {
     }
 
     fn list(&self, prefix: &str) -> Box<dyn ObjectPages> {
-        Box::new(Pages::new(&self.store, prefix))
+        Box::new(Pages::new(&self.store, self.folder.as_ref(), prefix))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Lists of objects, page by page.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -7,6 +8,9 @@ use futures_util::stream::{BoxStream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use oxcart::{ObjectPages, StoreFuture, StoredObject};
+use tokio::task::spawn_blocking;
+
+use crate::leftovers;
 
 /// As clouds give them.
 const PAGE: usize = 1_000;
@@ -16,14 +20,20 @@ type Listed = BoxStream<'static, object_store::Result<ObjectMeta>>;
 /// The list begins with the first page that is asked for.
 pub(crate) struct Pages {
     store: Arc<dyn ObjectStore>,
+    folder: Option<Arc<PathBuf>>,
     prefix: String,
     listed: Option<Listed>,
 }
 
 impl Pages {
-    pub(crate) fn new(store: &Arc<dyn ObjectStore>, prefix: &str) -> Self {
+    pub(crate) fn new(
+        store: &Arc<dyn ObjectStore>,
+        folder: Option<&Arc<PathBuf>>,
+        prefix: &str,
+    ) -> Self {
         Self {
             store: Arc::clone(store),
+            folder: folder.cloned(),
             prefix: prefix.to_owned(),
             listed: None,
         }
@@ -37,6 +47,10 @@ impl ObjectPages for Pages {
                 Some(listed) => listed,
                 None => {
                     let prefix = Path::parse(&self.prefix)?;
+                    if let Some(folder) = &self.folder {
+                        let below = folder.join(prefix.as_ref());
+                        spawn_blocking(|| leftovers::delete(below)).await?;
+                    }
                     self.listed.insert(self.store.list(Some(&prefix)))
                 }
             };

@@ -181,3 +181,37 @@ async fn the_payload_of_a_job_is_a_file_until_the_job_is_gone() {
     let (ran, ()) = tokio::join!(worker.run_until(stop.notified()), checks);
     ran.unwrap();
 }
+
+#[tokio::test]
+async fn what_killed_puts_have_left_in_a_folder_is_deleted_with_the_next_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ObjectPayloads::folder(folder.path()).unwrap();
+    let name = "oxcart/scans/1/0123456789abcdefghjkmnpqrs";
+    store.put(name, b"whole".to_vec()).await.unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let hour = Duration::from_secs(3600);
+    let left = |name: &str, age: Duration| {
+        fs::create_dir_all(file(name).parent().unwrap()).unwrap();
+        let made = fs::File::create(file(name)).unwrap();
+        made.set_modified(SystemTime::now() - age).unwrap();
+    };
+    let [old, young, other, note] = [
+        "oxcart/scans/1/0123456789abcdefghjkmnpqrs#1",
+        "oxcart/scans/2/0123456789abcdefghjkmnpqrs#12",
+        "oxcart/other/1/0123456789abcdefghjkmnpqrs#1",
+        "oxcart/scans/notes#old",
+    ];
+    left(old, hour + SECOND);
+    left(young, hour - 60 * SECOND);
+    left(other, hour + SECOND);
+    left(note, hour + SECOND);
+    let whole = fs::File::options().append(true).open(file(name)).unwrap();
+    whole.set_modified(SystemTime::now() - 2 * hour).unwrap();
+    let listed = names(&store, "oxcart/scans/").await;
+    assert!(listed.contains(&name.to_owned()), "{listed:?}");
+    assert!(!file(old).exists());
+    for stays in [name, young, other, note] {
+        assert!(file(stays).exists(), "{stays}");
+    }
+    assert!(names(&store, "oxcart/none/").await.is_empty());
+}
