@@ -494,3 +494,48 @@ async fn many_streams_share_a_few_connections() {
     }
     assert!(most > 0 && most <= before + 4, "{before}, and then {most}");
 }
+
+/// A handler begins to send a reply, and does something else before it asks for the end of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_whose_sending_is_not_polled_keeps_no_other_one_waiting() {
+    let server = Server::start();
+    let queue = connect(&server.url()).await;
+    let handler = async |_: Count, replies: ReplySender<Count>| {
+        let number = |number| Number { number, attempt: 1 };
+        let mut first = Box::pin(replies.send(&number(1)));
+        let _ = futures_util::poll!(&mut first);
+        timeout(10 * SECOND, replies.send(&number(2))).await??;
+        first.await?;
+        Ok::<u64, Failure>(2)
+    };
+    let worker = Worker::builder(&queue).handle(handler).build().unwrap();
+    let _running = run(worker);
+    let request = queue.enqueue(count(1, 0, How::Resumes));
+    let mut stream = request.replies().await.unwrap();
+    assert_eq!(rest(&mut stream).await, [1, 2]);
+    assert_eq!(stream.output().await.unwrap(), 2);
+}
+
+/// Nor does it keep an attempt that waits from being put aside, and it is stored although nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_whose_sending_has_begun_is_stored_before_the_attempt_ends() {
+    let server = Server::start();
+    let queue = connect(&server.url()).await;
+    let handler = async |_: Count, replies: ReplySender<Count>, context: Context| {
+        let attempt = context.attempt().number;
+        let number = |number| Number { number, attempt };
+        let stored = replies.resume() as u64;
+        let mut first = Box::pin(replies.send(&number(stored + 1)));
+        let _ = futures_util::poll!(&mut first);
+        context.sleep("a while", SECOND / 10).await?;
+        Ok::<u64, Failure>(stored)
+    };
+    let worker = Worker::builder(&queue).handle(handler).build().unwrap();
+    let _running = run(worker);
+    for _ in 0..20 {
+        let request = queue.enqueue(count(1, 0, How::Resumes));
+        let mut stream = request.replies().await.unwrap();
+        assert_eq!(rest(&mut stream).await, [1, 2]);
+        assert_eq!(stream.output().await.unwrap(), 1);
+    }
+}
