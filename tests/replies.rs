@@ -399,7 +399,7 @@ async fn a_job_has_bounded_replies() {
             "Invalid: the reply has 1048582 bytes; 1048576 are allowed",
         ),
         (20, mega - 10, 16, "Invalid: the replies would have"),
-        (10_001, 1, 10_000, "Invalid: it would be reply 10001"),
+        (1_001, 1, 1_000, "Invalid: it would be reply 1001"),
     ] {
         let request = queue.enqueue(Much { replies, bytes });
         let mut stream = request.replies().await.unwrap();

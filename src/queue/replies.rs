@@ -178,8 +178,8 @@ impl<'a, J: Replies> IntoFuture for &'a mut OpenReplies<J> {
 /// The replies of one job, in the order of their numbers. A caller that is slower than the handler gets all of them: they are read from Redis in pages, as the caller comes to
 /// them.
 ///
-/// When a job has ended, its replies are kept for as long as the job is, and for a caller that waits at least for 60 s after its last page. A caller that may take longer
-/// than that for a page (256 replies, or 256 KiB) has the job kept for longer ([`Enqueue::keep`]).
+/// When a job has ended, its replies are kept for as long as the job is, and for a caller that waited for it then at least for 60 s after its last page. A caller that may take
+/// longer than that for a page (256 replies, or 256 KiB) has the job kept for longer ([`Enqueue::keep`]). A caller that begins later than that does not prolong it.
 pub struct ReplyStream<J: Replies> {
     queue: Queue,
     id: JobId,

@@ -46,7 +46,8 @@ const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// }
 /// ```
 ///
-/// A job has at most 10,000 replies, with 16 MiB together, each no larger than a payload may be. There is no other back pressure: a handler does not wait for its callers.
+/// A job has at most 1,000 replies, with 16 MiB together, each no larger than a payload may be: a handler that has more of them, and small ones, sends several in one
+/// (`type Reply = Vec<..>`). There is no other back pressure: a handler does not wait for its callers.
 ///
 /// A handler that takes several jobs makes one for each of them: `ReplySender::<Search>::extract(&context)`, see [`Extract`].
 pub struct ReplySender<J: Replies> {
