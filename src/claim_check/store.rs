@@ -39,7 +39,7 @@ pub type StoreFuture<'a, T> =
 ///
 ///     fn get<'a>(&'a self, name: &'a str, limit: u64) -> StoreFuture<'a, Option<Vec<u8>>> {
 ///         let found = self.0.lock().unwrap().get(name).map(|(_, bytes)| bytes.clone());
-///         let cut = |bytes: Vec<u8>| bytes.into_iter().take(limit as usize).collect();
+///         let cut = move |bytes: Vec<u8>| bytes.into_iter().take(limit as usize).collect();
 ///         Box::pin(async move { Ok(found.map(cut)) })
 ///     }
 ///
