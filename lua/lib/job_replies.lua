@@ -4,7 +4,7 @@
 -- needs: whole
 
 local REPLIES, BYTES = 10, 11
-queue.REPLIES_MAX = 10000
+queue.REPLIES_MAX = 1000
 
 -- How many there are, and how many bytes.
 function queue.replied(counters)

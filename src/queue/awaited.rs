@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
@@ -19,6 +21,23 @@ pub(crate) const WAIT_DEFAULT: Duration = Duration::from_secs(60);
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long the last question may take beyond the limit.
 pub(crate) const LAST_LOOK: Duration = Duration::from_secs(1);
+
+const PAUSE_STEP: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// Each reply of a job is announced, also to those who wait for its end alone. They look less and less often while announcements come.
+#[derive(Default)]
+pub(crate) struct Pause(Duration);
+
+impl Pause {
+    /// Something was announced, and it is time to look, after a pause; none after the first announcement, which is mostly the end.
+    pub(crate) async fn after_announcement(&mut self, deadline: Instant) {
+        if !self.0.is_zero() {
+            sleep_until(deadline.min(Instant::now() + self.0)).await;
+        }
+        self.0 = (self.0 + PAUSE_STEP).min(PAUSE_MAX);
+    }
+}
 
 /// A job that a caller waits for.
 pub(crate) struct AwaitedJob<J: Job> {

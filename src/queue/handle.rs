@@ -13,7 +13,7 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::queue::Queue;
 use crate::queue::awaited::{
-    AwaitedJob, LAST_LOOK, LOOK_EVERY, WAIT_DEFAULT, finished, has_ended, missing, too_late,
+    AwaitedJob, LAST_LOOK, LOOK_EVERY, Pause, WAIT_DEFAULT, finished, has_ended, missing, too_late,
 };
 use crate::queue::cancel::Cancel;
 use crate::queue::edit::Edit;
@@ -310,12 +310,14 @@ impl<J: Job> ResultWait<J> {
         let own = OwnWait::begin(&queue, &id);
         // Registered before the first question, so that no announcement is missed.
         let mut announced = queue.inner.results.listen(&id, left()).await;
+        let until = deadline + LAST_LOOK;
+        let mut pause = Pause::default();
         loop {
             let verb = Watch {
                 id: id.as_str(),
                 await_ms: millis(left()),
             };
-            let look = timeout_at(deadline + LAST_LOOK, queue.inner.call(&verb));
+            let look = timeout_at(until, queue.inner.call(&verb));
             let unsure = match look.await {
                 Ok(Ok(Watched::Finished {
                     outcome,
@@ -324,7 +326,7 @@ impl<J: Job> ResultWait<J> {
                 Ok(Ok(Watched::Missing)) => return Err(missing(&queue, &id)),
                 Ok(Ok(Watched::Pending)) => {
                     if let Some(own) = &own {
-                        own.may_end(&id).await?;
+                        own.may_end(&id, until).await?;
                     }
                     None
                 }
@@ -339,7 +341,9 @@ impl<J: Job> ResultWait<J> {
                 return Err(too_late(&queue, &id, limit, unsure));
             }
             let next = deadline.min(Instant::now() + LOOK_EVERY);
-            let _ = timeout_at(next, announced.heard()).await;
+            if timeout_at(next, announced.heard()).await.is_ok() {
+                pause.after_announcement(deadline).await;
+            }
         }
     }
 }

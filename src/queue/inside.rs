@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use tokio::time::{Instant as Deadline, timeout_at};
 use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
@@ -106,8 +107,8 @@ impl OwnWait {
         Some(Self { handler, since })
     }
 
-    /// Fails if the wait would never end: all slots wait so, and no other worker is there. The job has not ended.
-    pub(crate) async fn may_end(&self, id: &JobId) -> Result<(), Error> {
+    /// Fails if the wait would never end: all slots wait so, and no other worker is there. The job has not ended. Takes until then at most.
+    pub(crate) async fn may_end(&self, id: &JobId, until: Deadline) -> Result<(), Error> {
         let inside = &self.handler.inside;
         let by_hand = inside.by_hand.load(Relaxed);
         let slots = match by_hand {
@@ -122,7 +123,10 @@ impl OwnWait {
                 return Ok(());
             }
             // What cannot be read now is read at the next look.
-            let workers = inside.queue.workers().await.unwrap_or_default();
+            let workers = match timeout_at(until, inside.queue.workers()).await {
+                Ok(Ok(workers)) => workers,
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            };
             let is_alone = workers.iter().all(|one| one.id == inside.worker);
             if workers.is_empty() || !is_alone {
                 return Ok(());

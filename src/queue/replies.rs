@@ -7,16 +7,16 @@ use std::mem::take;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::codec::{self, Dialect};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::job::replies::Replies;
 use crate::queue::Queue;
 use crate::queue::awaited::{
-    AwaitedJob, LAST_LOOK, LOOK_EVERY, WAIT_DEFAULT, finished, missing, result_in, too_late,
+    AwaitedJob, LAST_LOOK, LOOK_EVERY, Pause, WAIT_DEFAULT, finished, missing, result_in, too_late,
 };
 use crate::queue::cancel_on_drop::CancelOnDrop;
 use crate::queue::enqueue::Enqueue;
@@ -28,9 +28,6 @@ use crate::store::send_replies::REPLIES_MAX;
 use crate::store::watch::Watched;
 use crate::time::{WAIT_MAX, millis};
 
-/// Who waits for the end alone looks less and less often while replies are announced.
-const PAUSE_STEP: Duration = Duration::from_millis(2);
-const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// One page of replies.
 const PAGE: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
@@ -141,6 +138,7 @@ impl<J: Replies> OpenReplies<J> {
             total: 0,
             has_looked: false,
             end: None,
+            is_broken: false,
             job: std::marker::PhantomData,
         })
     }
@@ -180,8 +178,8 @@ impl<'a, J: Replies> IntoFuture for &'a mut OpenReplies<J> {
 /// The replies of one job, in the order of their numbers. A caller that is slower than the handler gets all of them: they are read from Redis in pages, as the caller comes to
 /// them.
 ///
-/// When a job has ended, its replies are kept for as long as the job is, and for a caller that waits at least for 60 s after its last page. A caller that may take longer
-/// than that for a page (256 replies, or 256 KiB) has the job kept for longer ([`Enqueue::keep`]).
+/// When a job has ended, its replies are kept for as long as the job is, and for a caller that waited for it then at least for 60 s after its last page. A caller that may take
+/// longer than that for a page (256 replies, or 256 KiB) has the job kept for longer ([`Enqueue::keep`]). A caller that begins later than that does not prolong it.
 pub struct ReplyStream<J: Replies> {
     queue: Queue,
     id: JobId,
@@ -193,12 +191,14 @@ pub struct ReplyStream<J: Replies> {
     next: u64,
     /// These have been read, and come next.
     page: VecDeque<Vec<u8>>,
-    /// How many replies the job had at the last look.
+    /// How many replies the job had at the last look, or when it ended.
     total: u64,
     /// Nothing was announced since the last look, as far as it is known.
     has_looked: bool,
     /// How the job ended, once it has.
     end: Option<End>,
+    /// The job is not as it was when it ended, and not all of its replies have been read.
+    is_broken: bool,
     job: std::marker::PhantomData<fn() -> J>,
 }
 
@@ -233,7 +233,7 @@ impl<J: Replies> ReplyStream<J> {
     ///
     /// If the job has ended otherwise, then after its last reply: [`ErrorKind::Dead`](crate::ErrorKind::Dead), [`Cancelled`](crate::ErrorKind::Cancelled),
     /// [`Compensated`](crate::ErrorKind::Compensated), [`Expired`](crate::ErrorKind::Expired). [`Timeout`](crate::ErrorKind::Timeout) if the limit of the stream has passed, at most 1 s after it;
-    /// [`NotFound`](crate::ErrorKind::NotFound) if nothing is known of the job (any more); [`Codec`](crate::ErrorKind::Codec) if the reply is of another type: the stream then goes on with the one behind it.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if nothing is known of the job (any more), also if it was removed, replayed or added anew after its end and before its last reply was read, which stays so; [`Codec`](crate::ErrorKind::Codec) if the reply is of another type: the stream then goes on with the one behind it.
     ///
     /// # Cancel safety
     ///
@@ -245,6 +245,7 @@ impl<J: Replies> ReplyStream<J> {
                 let reply = codec::decode("a reply", &reply, Dialect::Readable);
                 return reply.map(Some).map_err(|error| error.with_job(&self.id));
             }
+            self.is_whole()?;
             if let Some(end) = self.end.as_ref().filter(|_| self.next > self.total) {
                 let last = end.last_attempt.as_deref();
                 result_in(&self.queue, &self.id, &end.outcome, last)?;
@@ -265,6 +266,7 @@ impl<J: Replies> ReplyStream<J> {
     /// Dropping it ends the waiting, and it can be called again.
     pub async fn output(&mut self) -> Result<J::Output, Error> {
         loop {
+            self.is_whole()?;
             if let Some(End {
                 outcome,
                 last_attempt,
@@ -276,33 +278,47 @@ impl<J: Replies> ReplyStream<J> {
         }
     }
 
-    fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    fn is_whole(&self) -> Result<(), Error> {
+        if !self.is_broken {
+            return Ok(());
+        }
+        let what = format!(
+            "the replies of job {} in `{}` cannot be read from number {} on: it had {} when it ended, and was removed, replayed or added anew since, \
+             or Redis has lost some",
+            self.id,
+            self.queue.name(),
+            self.next,
+            self.total
+        );
+        Err(Error::new(ErrorKind::NotFound, what).with_job(&self.id))
     }
 
-    /// Waits for an announcement, or until it is time to look in any case.
-    async fn hear(&mut self) {
+    /// Waits for an announcement, or until it is time to look in any case. Says whether something was announced.
+    async fn hear(&mut self) -> bool {
         let next = self.deadline.min(Instant::now() + LOOK_EVERY);
-        let _ = timeout_at(next, self.announced.heard()).await;
+        let heard = timeout_at(next, self.announced.heard()).await;
         // If the look that follows is given up, the next one comes at once.
         self.has_looked = false;
+        heard.is_ok()
     }
 
     /// Looks until there is what is wanted.
     async fn look(&mut self, wanted: Wanted) -> Result<(), Error> {
         let own = OwnWait::begin(&self.queue, &self.id);
-        let mut pause = Duration::ZERO;
+        // What is stored can be read after the deadline, too.
+        let until = self.deadline.max(Instant::now()) + LAST_LOOK;
+        let mut pause = Pause::default();
         loop {
             let nothing_waits = wanted == Wanted::End || self.next > self.total;
-            if self.has_looked && nothing_waits && self.end.is_none() {
-                self.hear().await;
-                if wanted == Wanted::End {
-                    // Each reply is announced, and not one of them is wanted.
-                    sleep(pause.min(self.left())).await;
-                    pause = (pause + PAUSE_STEP).min(PAUSE_MAX);
-                }
+            if self.has_looked
+                && nothing_waits
+                && self.end.is_none()
+                && self.hear().await
+                && wanted == Wanted::End
+            {
+                pause.after_announcement(self.deadline).await;
             }
-            let left = self.left();
+            let left = self.deadline.saturating_duration_since(Instant::now());
             let verb = ReadReplies {
                 id: self.id.as_str(),
                 from: match wanted {
@@ -313,7 +329,6 @@ impl<J: Replies> ReplyStream<J> {
                 bytes: PAGE_BYTES,
                 await_ms: millis(left),
             };
-            let until = self.deadline.max(Instant::now()) + LAST_LOOK;
             let look = timeout_at(until, self.queue.inner.call(&verb)).await;
             let unsure = match look {
                 Ok(Ok(page)) => {
@@ -321,7 +336,7 @@ impl<J: Replies> ReplyStream<J> {
                         return Ok(());
                     }
                     if let Some(own) = &own {
-                        own.may_end(&self.id).await?;
+                        own.may_end(&self.id, until).await?;
                     }
                     None
                 }
@@ -343,6 +358,14 @@ impl<J: Replies> ReplyStream<J> {
 
     /// Whether it has brought anything.
     fn take_in(&mut self, page: RepliesPage) -> Result<bool, Error> {
+        if self.end.is_some() {
+            // It has ended, with a total that stays.
+            let is_ended = matches!(page.watched, Some(Watched::Finished { .. }) | None);
+            self.is_broken = !is_ended || page.total != self.total || page.replies.is_empty();
+            self.page
+                .extend(page.replies.into_iter().filter(|_| !self.is_broken));
+            return self.is_whole().map(|()| true);
+        }
         (self.total, self.has_looked) = (page.total, true);
         let brought = !page.replies.is_empty();
         self.page.extend(page.replies);

@@ -11,8 +11,8 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("send_replies");
 
-/// A job has no more replies than this. `lua/lib/job_replies.lua` has the same number.
-pub(crate) const REPLIES_MAX: u64 = 10_000;
+/// A job has no more replies than this, because they go with the job, and a call may delete many jobs. `lua/lib/job_replies.lua` has the same number.
+pub(crate) const REPLIES_MAX: u64 = 1_000;
 
 /// Replies of one job, in a row.
 pub(crate) struct SendReplies<'a> {

@@ -21,6 +21,7 @@ use crate::time::{ServerClock, Timestamp};
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::decide::Happened;
 use crate::worker::inner::WorkerInner;
+use crate::worker::replies::last_replies;
 use crate::worker::run_handler::run_handler;
 use crate::worker::steps::Suspension;
 use crate::worker::terms::{Terms, settlement};
@@ -105,6 +106,9 @@ pub(crate) fn attend_to<'a>(
                 outcome
             }
         };
+        if context.inner.replies.get().is_some() {
+            Box::pin(last_replies(&context)).await;
+        }
         if lease.log_if_used().is_some() {
             Box::pin(context.inner.writer().last_lines()).await;
         }

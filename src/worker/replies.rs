@@ -3,7 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::codec;
 use crate::error::{Error, ErrorKind};
@@ -15,6 +18,8 @@ use crate::worker::context::Context;
 use crate::worker::extract::Extract;
 
 const REPLY: &str = "a reply";
+/// How long the end of an attempt waits for replies that its handler has not waited for.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
 
 /// Sends the [replies](Replies) of a job: an argument of its handler. A clone sends for the same attempt.
 ///
@@ -41,7 +46,8 @@ const REPLY: &str = "a reply";
 /// }
 /// ```
 ///
-/// A job has at most 10,000 replies, with 16 MiB together, each no larger than a payload may be. There is no other back pressure: a handler does not wait for its callers.
+/// A job has at most 1,000 replies, with 16 MiB together, each no larger than a payload may be: a handler that has more of them, and small ones, sends several in one
+/// (`type Reply = Vec<..>`). There is no other back pressure: a handler does not wait for its callers.
 ///
 /// A handler that takes several jobs makes one for each of them: `ReplySender::<Search>::extract(&context)`, see [`Extract`].
 pub struct ReplySender<J: Replies> {
@@ -75,7 +81,7 @@ impl<J: Replies> ReplySender<J> {
     ///
     /// # Cancel safety
     ///
-    /// A reply whose sending is dropped may or may not be stored. It keeps its number.
+    /// Once this has been polled, the reply is on its way, also if it is not polled any more or dropped: it may or may not be stored, and it keeps its number.
     pub fn send(
         &self,
         reply: &J::Reply,
@@ -95,59 +101,113 @@ impl<J: Replies> ReplySender<J> {
     }
 }
 
-/// Stores what waits, until the reply of this number is there.
+/// Waits until the reply of this number is stored. A task of its own stores it: a handler may begin to send a reply and turn to something else, and what
+/// it does then may be to send another one.
 async fn store(context: &Context, number: u64) -> Result<(), Error> {
     let sent = context.sent_replies();
     if context.inner.kept.is_some() {
         sent.keep();
         return Ok(());
     }
-    // No wait beside it puts the attempt aside meanwhile.
-    let _runs = context.runs();
-    let store = context.step_store();
-    let lease = &store.lease;
-    let with_job = |error: Error| error.with_job(context.id());
     loop {
-        let _turn = sent.turn.lock().await;
-        let Some((first, replies)) = sent.next_call(number).map_err(with_job)? else {
+        let standing = sent.standing(number);
+        let Some(not_yet) = standing.map_err(|error| error.with_job(context.id()))? else {
             return Ok(());
         };
-        let verb = SendReplies {
-            id: context.id(),
-            receipt: &lease.receipt,
-            first,
-            replies: &replies,
-        };
-        let (kind, why) = match store.lasting(&verb).await {
-            Ok(Sent::Yes) => {
-                sent.stored(replies.len());
-                continue;
-            }
-            Ok(Sent::LeaseLost) => {
-                lease.lose(Instant::now());
-                let fence = lease.fence;
-                let why = format!(
-                    "a reply of job {} was refused: this attempt (fence {fence}) no longer holds it; stop working on it",
-                    context.id()
-                );
-                (ErrorKind::LeaseLost, why)
-            }
-            Ok(Sent::Full) => (
-                ErrorKind::Invalid,
-                "the job has too many replies".to_owned(),
-            ),
-            Ok(Sent::Gap(there)) => {
-                let why = format!(
-                    "Redis has lost replies of job {}: it has {there} of the {} that were stored; another attempt sends them again",
-                    context.id(),
-                    first - 1
-                );
-                (ErrorKind::Refused, why)
-            }
-            Err(error) => (error.kind(), error.to_string()),
-        };
-        sent.breaks(kind, &why);
-        return Err(with_job(Error::new(kind, why)));
+        if not_yet.needs_task {
+            let sending = Sending::begin(context);
+            let store = &context.inner.queue.inner.store;
+            store.outlive_caller(async move { sending.look_after().await });
+        }
+        let _ = not_yet.changed.await;
+    }
+}
+
+/// Carries the replies of an attempt to Redis, as long as some wait. Meanwhile no wait beside it puts the attempt aside.
+struct Sending {
+    context: Context,
+    /// Nothing waits any more.
+    is_over: bool,
+}
+
+impl Sending {
+    fn begin(context: &Context) -> Self {
+        context.steps().begin_beside();
+        Self {
+            context: context.clone(),
+            is_over: false,
+        }
+    }
+
+    async fn look_after(mut self) {
+        let context = &self.context;
+        let sent = context.sent_replies();
+        let store = context.step_store();
+        let lease = &store.lease;
+        while let Some((first, replies)) = sent.next_call() {
+            let verb = SendReplies {
+                id: context.id(),
+                receipt: &lease.receipt,
+                first,
+                replies: &replies,
+            };
+            let (kind, why) = match store.lasting(&verb).await {
+                Ok(Sent::Yes) => {
+                    sent.stored(replies.len());
+                    continue;
+                }
+                Ok(Sent::LeaseLost) => {
+                    lease.lose(Instant::now());
+                    let fence = lease.fence;
+                    let why = format!(
+                        "a reply of job {} was refused: this attempt (fence {fence}) no longer holds it; stop working on it",
+                        context.id()
+                    );
+                    (ErrorKind::LeaseLost, why)
+                }
+                Ok(Sent::Full) => (
+                    ErrorKind::Invalid,
+                    "the job has too many replies".to_owned(),
+                ),
+                Ok(Sent::Gap(there)) => {
+                    let why = format!(
+                        "Redis has lost replies of job {}: it has {there} of the {} that were stored; another attempt sends them again",
+                        context.id(),
+                        first - 1
+                    );
+                    (ErrorKind::Refused, why)
+                }
+                Err(error) => (error.kind(), error.to_string()),
+            };
+            sent.breaks(kind, &why);
+        }
+        self.is_over = true;
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let context = &self.context;
+        if !self.is_over {
+            let why = "the task that sends the replies was stopped";
+            context.sent_replies().breaks(ErrorKind::Unknown, why);
+        }
+        let suspension = &context.inner.suspension;
+        context.steps().ended_beside(suspension);
+    }
+}
+
+/// The handler has ended. What it sends without waiting for it is stored before its job ends, and no later.
+pub(super) async fn last_replies(context: &Context) {
+    let sent = context.inner.replies.get();
+    let lease = &context.inner.lease;
+    if let Some(rest) = sent
+        .and_then(|sent| sent.rest())
+        .filter(|_| !lease.is_over())
+        && timeout(LAST_REPLIES, rest).await.is_err()
+    {
+        let (queue, id) = (context.inner.queue.name(), context.id());
+        warn!(queue, %id, "the last replies of a job may be lost");
     }
 }
 

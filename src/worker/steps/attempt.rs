@@ -72,6 +72,8 @@ struct Called {
     running: usize,
     /// The steps that are waited for, and when they are due.
     waiting: BTreeMap<u32, Option<u64>>,
+    /// Something beside the handler has just ended: the handler has to see it before the attempt is put aside.
+    has_ended_beside: bool,
 }
 
 /// Where the worker hears that an attempt waits.
@@ -121,6 +123,26 @@ impl Steps {
         Runs(self, suspension)
     }
 
+    /// As [`run`](Self::run), for a task beside the handler.
+    pub(crate) fn begin_beside(&self) {
+        self.called().running += 1;
+    }
+
+    /// The task has ended, and the handler has been told.
+    pub(crate) fn ended_beside(&self, suspension: &Suspension) {
+        let mut called = self.called();
+        called.running -= 1;
+        called.has_ended_beside = true;
+        drop(called);
+        suspension.waker.wake();
+    }
+
+    /// Whether the handler, which waits for steps, may not have seen yet what has ended beside it.
+    fn is_behind(&self) -> bool {
+        let mut called = self.called();
+        std::mem::take(&mut called.has_ended_beside) && !called.waiting.is_empty()
+    }
+
     /// What the handler calls the step of this number.
     pub(crate) fn name(&self, number: u32) -> Option<String> {
         let at = number.checked_sub(1)? as usize;
@@ -167,6 +189,10 @@ impl Suspension {
     /// Ready when the attempt waits and does nothing else. To be polled behind the handler, in the same task.
     pub(crate) fn poll(&self, steps: Option<&Steps>, waking: &mut Waking<'_>) -> Poll<Suspended> {
         self.waker.register(waking.waker());
+        if steps.is_some_and(Steps::is_behind) {
+            waking.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match steps.and_then(|steps| Some((steps, steps.suspended()?))) {
             Some((steps, suspended)) => {
                 steps.closed.cancel();
