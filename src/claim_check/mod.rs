@@ -73,7 +73,7 @@ impl ClaimCheck {
         }
     }
 
-    /// Largest payload that goes to the store, in bytes. Whoever reads one has all of it in memory. What stays in Redis, and results, still have
+    /// Largest payload that goes to the store, in bytes. A program that reads a payload has all of it in memory. What stays in Redis, and results, still have
     /// [`OxcartBuilder::payload_max`](crate::OxcartBuilder::payload_max). Default 64 MiB.
     #[must_use]
     pub fn payload_max(mut self, bytes: usize) -> Self {

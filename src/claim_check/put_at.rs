@@ -17,7 +17,7 @@ const _: () = assert!(REPEATED_WITHIN.as_secs() < super::GRACE_MIN.as_secs());
 
 /// The moment at which the first of some payloads began to be put.
 ///
-/// By two clocks: one goes on while the machine sleeps, as that of the store does; nobody sets the other one.
+/// By two clocks: the one goes on while the machine sleeps, as the clock of the store does; the other cannot be set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PutAt {
     machine: Instant,

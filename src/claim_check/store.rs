@@ -17,7 +17,7 @@ pub type StoreFuture<'a, T> =
 /// The name of an object is made of parts with `/` between them. Each part has 1 to 200 characters of `a-z`, `0-9`, `-`, `_` and `.`, and does
 /// not begin with a point. No two objects get the same name, and an object is never written again.
 ///
-/// Every call may be dropped before it is done. None has to be tried again: that is done by whoever calls. Keep a time limit of your own short enough
+/// Every call may be dropped before it is done. A call need not try again by itself: oxcart does. Keep a time limit of your own short enough
 /// for that; see [`ClaimCheck::timeout`](crate::ClaimCheck::timeout).
 ///
 /// ```

@@ -106,8 +106,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// As [`enqueue_event`](Self::enqueue_event); and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an event of another type, without data, or whose `schemaversion` is another
-    /// one than that of the type.
+    /// As [`enqueue_event`](Self::enqueue_event); and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an event of another type, without data, or whose `schemaversion` is not the
+    /// version of the type.
     pub fn enqueue_typed_event<J: Job>(&self, event: CloudEvent<J>) -> Enqueue<J> {
         Enqueue::of_typed_event(self, event)
     }

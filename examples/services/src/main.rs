@@ -33,7 +33,7 @@ use oxcart::{ClaimCheck, Oxcart, QueueSettings, Retention, shutdown_signal};
 use oxcart_object_store::ObjectPayloads;
 use shop::Release;
 
-/// The folder of large payloads, within that of the world outside.
+/// The folder of large payloads. It is inside the folder of the world outside.
 const PAYLOADS: &str = "payloads";
 
 #[tokio::main]

@@ -88,6 +88,13 @@ impl Operation for ToBreaker {
             rules, succeeded, ..
         } = *self;
         let why = "down";
+        let call_ended = |ended, probe| CallEnded {
+            rules,
+            succeeded,
+            ended,
+            probe,
+            why,
+        };
         match self.what {
             OnBreaker::Permit { calls } => {
                 for _ in 0..calls {
@@ -106,25 +113,13 @@ impl Operation for ToBreaker {
                 } else {
                     probe
                 };
-                world.both(&CallEnded {
-                    rules,
-                    succeeded,
-                    ended,
-                    probe,
-                    why,
-                })?;
+                world.both(&call_ended(ended, probe))?;
             }
             OnBreaker::Mend => {
                 for _ in 0..rules.probes {
                     permit(world, rules, succeeded)?;
-                    let (ended, probe) = (End::Well, last_probe(world));
-                    world.both(&CallEnded {
-                        rules,
-                        succeeded,
-                        ended,
-                        probe,
-                        why,
-                    })?;
+                    let probe = last_probe(world);
+                    world.both(&call_ended(End::Well, probe))?;
                 }
             }
             OnBreaker::Force(force) => world.both(&Breaker { rules, force, why })?,
